@@ -1,0 +1,180 @@
+//! ARCHITECTURE.md's invariants, read from `cargo metadata` so that nobody has to remember them: which way the arrows
+//! point, what the pure crates never contain, one version of each cryptographic crate, and allowed licences.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is the report"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+
+/// Workspace crate → the workspace crates it may depend on. A crate that is missing here fails the test.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("waxwing-protocol", &[]),
+    ("waxwing-wire", &[]),
+    ("waxwing-net", &["waxwing-wire"]),
+    ("waxwing-relay", &["waxwing-wire", "waxwing-net"]),
+    ("waxwing-keyserver", &["waxwing-wire", "waxwing-net"]),
+    ("waxwing-engine", &["waxwing-protocol", "waxwing-wire"]),
+    ("waxwing-client", &["waxwing-engine", "waxwing-net"]),
+    ("waxwing", &["waxwing-client", "waxwing-relay", "waxwing-keyserver"]),
+];
+
+/// May depend on everything; nothing may depend on it.
+const TESTS: &str = "waxwing-tests";
+
+/// Crates that take time, randomness and I/O as arguments.
+const PURE: &[&str] = &["waxwing-protocol", "waxwing-wire", "waxwing-engine"];
+
+/// What must not stand anywhere below a pure crate: runtimes, sockets, thread randomness, anything that builds C.
+const IMPURE: &[&str] = &[
+    "async-std",
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "cc",
+    "getrandom",
+    "mio",
+    "openssl-sys",
+    "quinn",
+    "rand",
+    "ring",
+    "rustls",
+    "socket2",
+    "sqlx",
+    "tokio",
+];
+
+/// Exceptions to one version per crate under the pure crates, each with its reason.
+const TWO_VERSIONS: &[(&str, &str)] = &[];
+
+/// Licences that a dependency of any kind may be under (SPDX).
+const LICENCES: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .features(CargoOpt::AllFeatures)
+        .other_options(vec!["--locked".into(), "--filter-platform".into(), "x86_64-unknown-linux-gnu".into()])
+        .exec()
+        .expect("cargo metadata runs")
+}
+
+/// Everything that `root` is built from: normal and build dependencies, transitively.
+fn below<'m>(metadata: &'m Metadata, root: &PackageId) -> Vec<&'m Package> {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let (mut seen, mut queue) = (BTreeSet::new(), vec![root]);
+    while let Some(id) = queue.pop() {
+        for dep in &nodes[id].deps {
+            let built_in = dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
+            if built_in && seen.insert(&dep.pkg) {
+                queue.push(&dep.pkg);
+            }
+        }
+    }
+    metadata.packages.iter().filter(|package| seen.contains(&package.id)).collect()
+}
+
+#[test]
+fn arrows_point_only_where_the_architecture_says() {
+    let metadata = metadata();
+    let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    for package in metadata.workspace_packages() {
+        if package.name.as_str() == TESTS {
+            continue;
+        }
+        let allowed = ARROWS.iter().find(|(name, _)| *name == package.name.as_str()).map(|(_, allowed)| *allowed);
+        let allowed = allowed.unwrap_or_else(|| panic!("{} has no row in ARROWS", package.name));
+        for dependency in &package.dependencies {
+            let is_arrow = members.contains(&dependency.name) && dependency.kind != DependencyKind::Development;
+            assert!(
+                !is_arrow || allowed.contains(&dependency.name.as_str()),
+                "{} must not depend on {}",
+                package.name,
+                dependency.name
+            );
+        }
+        assert!(
+            !below(&metadata, &package.id).iter().any(|dep| dep.name.as_str() == TESTS),
+            "{} depends on tests",
+            package.name
+        );
+    }
+}
+
+#[test]
+fn servers_cannot_name_a_session() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        if ["waxwing-relay", "waxwing-keyserver"].contains(&package.name.as_str()) {
+            let names: Vec<_> = below(&metadata, &package.id).iter().map(|dep| dep.name.to_string()).collect();
+            assert!(!names.iter().any(|name| name == "waxwing-protocol"), "{} reaches waxwing-protocol", package.name);
+        }
+    }
+}
+
+#[test]
+fn pure_crates_build_nothing_in_c_and_reach_no_runtime_clock_or_entropy() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages().iter().filter(|package| PURE.contains(&package.name.as_str())) {
+        for dep in below(&metadata, &package.id) {
+            assert!(!IMPURE.contains(&dep.name.as_str()), "{} reaches {}", package.name, dep.name);
+            assert!(dep.links.is_none(), "{} reaches {}, which links {:?}", package.name, dep.name, dep.links);
+        }
+    }
+}
+
+#[test]
+fn pure_crates_have_one_version_of_each_dependency() {
+    let metadata = metadata();
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in metadata.workspace_packages().iter().filter(|package| PURE.contains(&package.name.as_str())) {
+        for dep in below(&metadata, &package.id) {
+            versions.entry(dep.name.to_string()).or_default().insert(dep.version.to_string());
+        }
+    }
+    for (name, versions) in versions {
+        let excepted = TWO_VERSIONS.iter().any(|(excepted, _)| *excepted == name);
+        assert!(versions.len() == 1 || excepted, "{name} stands in several versions: {versions:?}");
+    }
+}
+
+#[test]
+fn every_dependency_has_an_allowed_licence() {
+    let metadata = metadata();
+    for package in &metadata.packages {
+        let licence = package.license.clone().unwrap_or_else(|| panic!("{} states no licence", package.name));
+        assert!(is_allowed(&licence), "{} {} is under {licence:?}", package.name, package.version);
+    }
+}
+
+/// An SPDX expression of `AND`, `OR` (or the old `/`) and parentheses, which suffices for what crates declare.
+fn is_allowed(expression: &str) -> bool {
+    let expression = expression.replace('/', " OR ").replace(['(', ')'], " ");
+    expression.split(" AND ").all(|part| part.split(" OR ").any(|licence| LICENCES.contains(&licence.trim())))
+}
+
+#[test]
+fn the_licence_rule_refuses_copyleft() {
+    assert!(is_allowed("MIT OR Apache-2.0") && is_allowed("MIT/Apache-2.0") && is_allowed("Unlicense OR MIT"));
+    assert!(is_allowed("(MIT OR Apache-2.0) AND Unicode-3.0"));
+    assert!(!is_allowed("AGPL-3.0-only") && !is_allowed("MIT AND GPL-3.0-only") && !is_allowed(""));
+}
