@@ -1,0 +1,7 @@
+//! Thin, typed wrappers of the symmetric primitives (spec §0.1). No protocol decision is taken here.
+
+mod cbc;
+mod kdf;
+
+pub(crate) use self::cbc::{CbcError, decrypt, encrypt};
+pub(crate) use self::kdf::{Salt, hkdf, hmac};

@@ -1,0 +1,121 @@
+//! Private keys and what they agree on (spec §1.3, §1.4).
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::clamp_integer;
+use rand_core::CryptoRng;
+use subtle::{Choice, ConditionallyNegatable, ConstantTimeEq};
+use thiserror::Error;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::point::Point;
+
+/// 32 bytes, clamped (RFC 7748 §5). Boxed so that a move leaves no copy behind.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct PrivateKey(Box<[u8; 32]>);
+
+/// The u-coordinate two parties agree on. Only ever key material for a KDF.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct SharedSecret(Box<[u8; 32]>);
+
+/// An agreement came out as zero: the peer's key contributes nothing (RFC 7748 §6.1).
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the key agreement came out as zero")]
+pub(crate) struct NonContributory;
+
+impl PrivateKey {
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(Box::new(clamp_integer(*bytes)))
+    }
+
+    pub(crate) fn generate(rng: &mut impl CryptoRng) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        rng.fill_bytes(bytes.as_mut());
+        Self::from_bytes(&bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// X25519 (RFC 7748 §5): the same bytes as the ladder gives, through the peer's Edwards form. Constant time.
+    ///
+    /// No point that [`Point::parse`] lets through can make it zero; the check stands all the same, because what
+    /// follows depends on it.
+    pub(crate) fn agree(&self, theirs: &Point) -> Result<SharedSecret, NonContributory> {
+        let mut product = theirs.edwards().mul_clamped(*self.0);
+        let secret = SharedSecret(Box::new(product.to_montgomery().to_bytes()));
+        product.zeroize();
+        if bool::from(secret.0.ct_eq(&[0; 32])) { Err(NonContributory) } else { Ok(secret) }
+    }
+}
+
+impl SharedSecret {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A private key with its public point and the sign that its Edwards form really has, which XEdDSA needs.
+pub(crate) struct KeyPair {
+    private: PrivateKey,
+    public: Point,
+    /// 1 if the private key times the base point has an odd x-coordinate. Not secret: every signature shows it.
+    sign: u8,
+}
+
+impl KeyPair {
+    pub(crate) fn from_private(private: PrivateKey) -> Self {
+        let mut edwards = EdwardsPoint::mul_base_clamped(*private.as_bytes());
+        let [.., last] = edwards.compress().to_bytes();
+        let sign = last >> 7;
+        edwards.conditional_negate(Choice::from(sign));
+        Self { private, public: Point::from_edwards(edwards), sign }
+    }
+
+    pub(crate) fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self::from_private(PrivateKey::generate(rng))
+    }
+
+    /// A second owner of the same keys: the responder's signed prekey is also its first ratchet key.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { private: PrivateKey::from_bytes(self.private.as_bytes()), public: self.public, sign: self.sign }
+    }
+
+    pub(crate) fn private(&self) -> &PrivateKey {
+        &self.private
+    }
+
+    pub(crate) fn public(&self) -> &Point {
+        &self.public
+    }
+
+    pub(super) fn sign_bit(&self) -> u8 {
+        self.sign
+    }
+
+    pub(crate) fn agree(&self, theirs: &Point) -> Result<SharedSecret, NonContributory> {
+        self.private.agree(theirs)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { private: _, public, sign: _ } = self;
+        f.debug_struct("KeyPair").field("public", public).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! Every string that separates one use of a key from another; mirrors table 1 of spec/00-conventions.md §0.2.
+//!
+//! All of them are fixed by Signal's official library: changing one byte makes us deaf to it.
+
+/// A domain-separation string.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Label(&'static [u8]);
+
+impl Label {
+    pub(crate) const fn as_bytes(self) -> &'static [u8] {
+        self.0
+    }
+}
+
+/// HKDF info of X3DH's output (spec §3.3).
+pub(crate) const X3DH: Label = Label(b"WhisperText");
+/// HKDF info of PQXDH's output (spec §3.3).
+pub(crate) const PQXDH: Label = Label(b"WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024");
+/// HKDF info of a root step (spec §5.2).
+pub(crate) const ROOT_STEP: Label = Label(b"WhisperRatchet");
+/// HKDF info of message keys (spec §5.3).
+pub(crate) const MESSAGE_KEYS: Label = Label(b"WhisperMessageKeys");
+/// HMAC input that turns a chain key into a message seed (spec §5.3).
+pub(crate) const MESSAGE_SEED: Label = Label(&[0x01]);
+/// HMAC input that turns a chain key into the next one (spec §5.3).
+pub(crate) const NEXT_CHAIN_KEY: Label = Label(&[0x02]);
+/// Hash prefix of XEdDSA's nonce: 2^256 - 2, little-endian (XEdDSA §2.5, hash₁; spec §1.5).
+pub(crate) const XEDDSA_NONCE: Label = Label(&[
+    0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+]);
+/// What precedes the Diffie-Hellman outputs in the agreement's key material (X3DH §2.2, F; spec §3.3).
+pub(crate) const AGREEMENT_PREFIX: Label = Label(&[0xFF; 32]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels of one construction stand in one row: only there could one be mistaken for another.
+    const BY_CONSTRUCTION: &[(&str, &[Label])] = &[
+        ("HKDF info", &[X3DH, PQXDH, ROOT_STEP, MESSAGE_KEYS]),
+        ("HMAC input under a chain key", &[MESSAGE_SEED, NEXT_CHAIN_KEY]),
+        ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX]),
+    ];
+
+    #[test]
+    fn labels_of_one_construction_are_distinct() {
+        for (construction, labels) in BY_CONSTRUCTION {
+            for (i, one) in labels.iter().enumerate() {
+                for other in &labels[i + 1..] {
+                    assert_ne!(one, other, "{construction}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_specification_lists_every_label() {
+        let spec = include_str!("../../spec/00-conventions.md");
+        for label in [X3DH, PQXDH, ROOT_STEP, MESSAGE_KEYS] {
+            let text = core::str::from_utf8(label.as_bytes()).unwrap();
+            assert!(spec.contains(&alloc::format!("`{text}`")), "{text} is missing in spec/00-conventions.md");
+        }
+    }
+}

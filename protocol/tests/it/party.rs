@@ -1,0 +1,198 @@
+//! Two parties with everything they own, so that a test says only what it is about.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use waxwing_protocol::{
+    AcceptError, Accepted, Bundle, BundleIn, CiphertextMessage, ClassicalBundle, DeviceAddress, DeviceId,
+    IdentityKeyPair, KyberPrekey, KyberPrekeyId, KyberPrekeyIn, KyberPrekeyRef, LastResortUses, LocalDevice,
+    OneTimePrekey, OneTimePrekeyId, OneTimePrekeyIn, PreKeySignalMessage, PrivatePrekeys, RegistrationId, ServiceId,
+    Session, SessionAddresses, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite, Timestamp,
+};
+
+/// The clock of every test that does not move it.
+pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+pub fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// Which optional parts a bundle has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OneTime {
+    With,
+    Without,
+}
+
+/// Whether the owner treats the Kyber prekey as one-time or last resort.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kyber {
+    OneTime,
+    LastResort,
+}
+
+pub struct Party {
+    pub identity: IdentityKeyPair,
+    pub registration_id: RegistrationId,
+    pub address: DeviceAddress,
+    pub signed: SignedPrekey,
+    pub one_time: OneTimePrekey,
+    pub kyber: KyberPrekey,
+    pub uses: LastResortUses,
+}
+
+impl Party {
+    pub fn new(name: u8, rng: &mut ChaCha20Rng) -> Self {
+        let identity = IdentityKeyPair::generate(rng);
+        let base = u32::from(name) * 100;
+        Self {
+            registration_id: RegistrationId::generate(rng),
+            address: DeviceAddress { service_id: ServiceId::aci([name; 16]), device_id: DeviceId::new(1).unwrap() },
+            signed: SignedPrekey::generate(SignedPrekeyId(base + 1), &identity, rng),
+            one_time: OneTimePrekey::generate(OneTimePrekeyId(base + 2), rng),
+            kyber: KyberPrekey::generate(KyberPrekeyId(base + 3), &identity, rng),
+            uses: LastResortUses::new(),
+            identity,
+        }
+    }
+
+    pub fn local(&self, peer: &Self) -> LocalDevice<'_> {
+        LocalDevice {
+            identity: &self.identity,
+            registration_id: self.registration_id,
+            addresses: Some(SessionAddresses { local: self.address, remote: peer.address }),
+        }
+    }
+
+    /// The parts of this party's bundle, as a server would hand them out.
+    pub fn published(&self) -> Published {
+        Published {
+            registration_id: self.registration_id,
+            device_id: self.address.device_id,
+            identity_key: self.identity.public_key().to_bytes().into(),
+            signed_prekey: self.signed.public_key().to_bytes().into(),
+            signed_prekey_id: self.signed.id(),
+            signed_prekey_signature: self.signed.signature().as_bytes().into(),
+            one_time_prekey: Some((self.one_time.id(), self.one_time.public_key().to_bytes().into())),
+            kyber_prekey: Some((
+                self.kyber.id(),
+                self.kyber.public_key().to_bytes().into(),
+                self.kyber.signature().as_bytes().into(),
+            )),
+        }
+    }
+
+    pub fn bundle(&self, one_time: OneTime) -> Bundle {
+        self.published().with(one_time).bundle_in().verify().unwrap()
+    }
+
+    pub fn classical_bundle(&self, one_time: OneTime) -> ClassicalBundle {
+        let mut published = self.published().with(one_time);
+        published.kyber_prekey = None;
+        published.bundle_in().verify_without_post_quantum_secrecy().unwrap()
+    }
+
+    /// The private prekeys that `message` names.
+    pub fn prekeys_for(&self, message: &PreKeySignalMessage, kyber: Kyber) -> PrivatePrekeys<'_> {
+        PrivatePrekeys {
+            signed: &self.signed,
+            one_time: message.one_time_prekey_id().map(|_| &self.one_time),
+            kyber: message.kyber_prekey_id().map(|_| match kyber {
+                Kyber::OneTime => KyberPrekeyRef::OneTime(&self.kyber),
+                Kyber::LastResort => KyberPrekeyRef::LastResort(&self.kyber),
+            }),
+            uses: &self.uses,
+        }
+    }
+
+    pub fn accept(
+        &self,
+        peer: &Self,
+        message: &PreKeySignalMessage,
+        kyber: Kyber,
+        rng: &mut ChaCha20Rng,
+    ) -> Result<Accepted, AcceptError> {
+        let prekeys = self.prekeys_for(message, kyber);
+        match message.suite() {
+            Suite::X3dh => Session::accept_without_post_quantum_secrecy(self.local(peer), prekeys, message, rng),
+            _ => Session::accept(self.local(peer), prekeys, message, rng),
+        }
+    }
+
+    pub fn initiate(&self, peer: &Self, suite: Suite, one_time: OneTime, rng: &mut ChaCha20Rng) -> Session {
+        let local = self.local(peer);
+        match suite {
+            Suite::X3dh => {
+                let bundle = peer.classical_bundle(one_time);
+                Session::initiate_without_post_quantum_secrecy(local, &bundle, NOW, rng).unwrap()
+            }
+            _ => Session::initiate(local, &peer.bundle(one_time), NOW, rng).unwrap(),
+        }
+    }
+}
+
+/// A bundle's bytes, for tests to spoil.
+#[derive(Clone)]
+pub struct Published {
+    pub registration_id: RegistrationId,
+    pub device_id: DeviceId,
+    pub identity_key: Vec<u8>,
+    pub signed_prekey: Vec<u8>,
+    pub signed_prekey_id: SignedPrekeyId,
+    pub signed_prekey_signature: Vec<u8>,
+    pub one_time_prekey: Option<(OneTimePrekeyId, Vec<u8>)>,
+    pub kyber_prekey: Option<(KyberPrekeyId, Vec<u8>, Vec<u8>)>,
+}
+
+impl Published {
+    pub fn with(mut self, one_time: OneTime) -> Self {
+        if one_time == OneTime::Without {
+            self.one_time_prekey = None;
+        }
+        self
+    }
+
+    pub fn bundle_in(&self) -> BundleIn<'_> {
+        BundleIn {
+            registration_id: self.registration_id,
+            device_id: self.device_id,
+            identity_key: &self.identity_key,
+            signed_prekey: SignedPrekeyIn {
+                id: self.signed_prekey_id,
+                public_key: &self.signed_prekey,
+                signature: &self.signed_prekey_signature,
+            },
+            one_time_prekey: self
+                .one_time_prekey
+                .as_ref()
+                .map(|(id, public_key)| OneTimePrekeyIn { id: *id, public_key }),
+            kyber_prekey: self.kyber_prekey.as_ref().map(|(id, public_key, signature)| KyberPrekeyIn {
+                id: *id,
+                public_key,
+                signature,
+            }),
+        }
+    }
+}
+
+/// Seals and decodes again, as the peer would see it.
+pub fn first_message(session: &mut Session, plaintext: &[u8]) -> PreKeySignalMessage {
+    match session.seal(plaintext, NOW).unwrap().commit() {
+        CiphertextMessage::PreKey(message) => {
+            let decoded = PreKeySignalMessage::decode(message.as_bytes()).unwrap();
+            assert_eq!(decoded, message);
+            decoded
+        }
+        CiphertextMessage::Signal(_) => panic!("the session is acknowledged"),
+    }
+}
+
+pub fn ordinary_message(session: &mut Session, plaintext: &[u8]) -> waxwing_protocol::SignalMessage {
+    match session.seal(plaintext, NOW).unwrap().commit() {
+        CiphertextMessage::Signal(message) => {
+            let decoded = waxwing_protocol::SignalMessage::decode(message.as_bytes()).unwrap();
+            assert_eq!(decoded, message);
+            decoded
+        }
+        CiphertextMessage::PreKey(_) => panic!("the session is not acknowledged"),
+    }
+}
