@@ -122,6 +122,31 @@ impl SessionAddresses {
     }
 }
 
+impl SessionAddresses {
+    /// For our own records: local ‖ remote, 36 bytes.
+    pub(crate) fn to_record(self) -> [u8; 36] {
+        addresses_field(self.local, self.remote)
+    }
+
+    pub(crate) fn from_record(record: &[u8; 36]) -> Option<Self> {
+        let (local, remote) = record.split_at(18);
+        Some(Self { local: DeviceAddress::from_record(local)?, remote: DeviceAddress::from_record(remote)? })
+    }
+}
+
+impl DeviceAddress {
+    fn from_record(record: &[u8]) -> Option<Self> {
+        let [kind, uuid @ .., device_id] = record else { return None };
+        let kind = match kind {
+            0 => ServiceIdKind::Aci,
+            1 => ServiceIdKind::Pni,
+            _ => return None,
+        };
+        let service_id = ServiceId { kind, uuid: uuid.try_into().ok()? };
+        Some(Self { service_id, device_id: DeviceId::new((*device_id).into()).ok()? })
+    }
+}
+
 fn addresses_field(sender: DeviceAddress, recipient: DeviceAddress) -> [u8; 36] {
     let mut field = [0; 36];
     let (from, to) = field.split_at_mut(18);

@@ -24,7 +24,7 @@ pub fn sign(key: &IdentityKeyPair, message: &[u8], rng: &mut impl CryptoRng) -> 
 /// # Errors
 /// [`InvalidSignature`].
 pub fn verify(key: &IdentityKey, message: &[u8], signature: &Signature) -> Result<(), InvalidSignature> {
-    key.point().verify(&[message], signature)
+    key.encoded().point().map_err(|_| InvalidSignature)?.verify(&[message], signature)
 }
 
 /// X25519 (spec §1.4): 32 bytes.
@@ -32,7 +32,8 @@ pub fn verify(key: &IdentityKey, message: &[u8], signature: &Signature) -> Resul
 /// # Errors
 /// [`NonContributoryAgreement`], which no key that parsed can cause.
 pub fn agree(ours: &IdentityKeyPair, theirs: &IdentityKey) -> Result<Zeroizing<[u8; 32]>, NonContributoryAgreement> {
-    let secret = ours.pair().agree(theirs.point())?;
+    let theirs = theirs.encoded().point().map_err(|_| NonContributoryAgreement)?;
+    let secret = ours.pair().agree(&theirs)?;
     Ok(Zeroizing::new(*secret.as_bytes()))
 }
 

@@ -27,7 +27,7 @@ impl IdentityKeyPair {
     }
 
     fn from_pair(pair: KeyPair) -> Self {
-        let public = IdentityKey::from_point(*pair.public());
+        let public = IdentityKey::from_point(pair.public());
         Self { pair, public }
     }
 

@@ -45,8 +45,10 @@
 //!
 //! let alice = IdentityKeyPair::generate(rng);
 //! let at_alice = LocalDevice { identity: &alice, registration_id: RegistrationId::generate(rng), addresses: None };
-//! let mut to_bob = Session::initiate(at_alice, &bundle, now, rng)?;
-//! let sealed = to_bob.seal(b"hello Bob", now)?.commit();
+//! let mut with_bob = Session::new();
+//! with_bob.initiate(at_alice, &bundle, now, rng)?.commit();
+//! let sealed = with_bob.seal(b"hello Bob", now)?.commit();
+//! assert_eq!(sealed.kind(), MessageKind::PreKey);
 //!
 //! // Bob: decode, load the private prekeys it names, accept. The message decides nothing about the suite.
 //! let message = PreKeySignalMessage::decode(sealed.as_bytes())?;
@@ -57,27 +59,38 @@
 //!     uses: &LastResortUses::new(),
 //! };
 //! let at_bob = LocalDevice { identity: &bob, registration_id: RegistrationId(4711), addresses: None };
-//! let accepted = Session::accept(at_bob, prekeys, &message, rng)?;
-//! let consumed = accepted.consumed(); // delete these prekeys in the transaction that stores the session
-//! assert_eq!(consumed.one_time_prekey, Some(one_time.id()));
-//! let (mut to_alice, plaintext) = accepted.commit();
-//! assert_eq!(plaintext, b"hello Bob");
+//! let mut with_alice = Session::new();
+//! let opened = with_alice.accept(at_bob, prekeys, &message, rng)?;
+//! assert_eq!(opened.identity(), IdentityEvent::First(*alice.public_key()));
+//! assert_eq!(opened.consumed().one_time_prekey, Some(one_time.id()));
+//! assert_eq!(opened.commit(), b"hello Bob");
 //!
-//! let CiphertextMessage::Signal(answer) = to_alice.seal(b"hello Alice", now)?.commit() else { unreachable!() };
-//! assert_eq!(to_bob.open(&answer, rng)?.commit(), b"hello Alice");
+//! let answer = with_alice.seal(b"hello Alice", now)?.commit();
+//! let answer = SignalMessage::decode(answer.as_bytes())?;
+//! assert_eq!(with_bob.open(&answer, &mut Budget::default(), rng)?.commit(), b"hello Alice");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! # What the caller must do
+//! # What the caller must do, in this order
 //!
-//! 1. **Know whose identity key it is.** [`Bundle::identity_key`] and [`PreKeySignalMessage::identity_key`] are claims until
-//!    compared with what is known of the person.
-//! 2. **Persist before sending, persist before acknowledging**: the session after [`Sealed`] before the ciphertext leaves,
-//!    the session after [`Opened`] or [`Accepted`], with what was [`Consumed`], in one transaction before the message is
-//!    acknowledged to whoever delivered it. Then `commit`.
-//! 3. **Delete what was consumed, remember what must be remembered**: [`Consumed`].
-//! 4. **Rotate** signed and last-resort prekeys every 2 days, keep their private halves 30 days.
-//! 5. **Pad**: a ciphertext's length follows the plaintext's in steps of 16 bytes.
+//! Every operation returns a guard. Between the guard and its `commit` stands the caller's disk:
+//!
+//! | to send | on receiving |
+//! |---|---|
+//! | 1. [`Session::load`] the peer device's records | 1. decode; [`Session::load`] |
+//! | 2. without a session: fetch a bundle, [`BundleIn::verify`], compare its identity, [`Session::initiate`] | 2. [`Session::open`]; for a first message [`Session::open_first`] if [it names a state](Session::is_named_by), else load the prekeys it names and [`Session::accept`] |
+//! | 3. [`Session::seal`] | 3. decide on [`Opened::identity`] |
+//! | 4. **one transaction**: [`Sealed::delta`]'s writes, and the ciphertext | 4. **one transaction**: [`Opened::delta`]'s writes, what was [`Consumed`], and the plaintext |
+//! | 5. [`Sealed::commit`]; send the ciphertext, after a restart the stored one | 5. [`Opened::commit`]; acknowledge the message |
+//!
+//! Besides:
+//!
+//! - **Know whose identity key it is.** [`Bundle::identity_key`] and [`PreKeySignalMessage::identity_key`] are claims until
+//!   compared with what is known of the person.
+//! - **Rotate** signed and last-resort prekeys every 2 days, keep their private halves 30 days.
+//! - **Pad**: a ciphertext's length follows the plaintext's in steps of 16 bytes.
+//! - **Never restore** an old copy of a session's records: it would use message keys again.
+//! - **Bound** what messages that fail may cost: one [`Budget`] per peer, refilled with time.
 //!
 //! # Which suite
 //!
@@ -87,8 +100,8 @@
 //!
 //! # What is not here yet
 //!
-//! Records to persist a session, archived states and simultaneous initiation, the sparse post-quantum ratchet (which the
-//! official library requires since 0.92), sender keys, sealed sender, safety numbers.
+//! The sparse post-quantum ratchet (which the official library requires since 0.92), sender keys, sealed sender, safety
+//! numbers.
 //!
 //! The bytes are specified in `spec/01` to `spec/05` of the repository; every item names its section.
 #![no_std]
@@ -122,14 +135,17 @@ pub use self::curve::{BaseKey, IdentityKey, PrekeyPublic, PublicKeyError, Ratche
 pub use self::identity::IdentityKeyPair;
 pub use self::kyber::{KyberCiphertext, KyberCiphertextError, KyberPublicKey, KyberSecretKey, KyberSecretKeyError};
 pub use self::message::{
-    CiphertextMessage, DecodeError, DecryptionErrorMessage, DistributionId, MAX_MESSAGE_LEN, PlaintextContent,
-    PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage, SignalMessage,
+    CiphertextMessage, DecodeError, DecryptionErrorMessage, DistributionId, MAX_MESSAGE_LEN, MessageKind,
+    PlaintextContent, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage, SignalMessage,
 };
 pub use self::prekey::{
     Bundle, BundleError, BundleIn, ClassicalBundle, KyberPrekey, KyberPrekeyId, KyberPrekeyIn, LastResortKey,
     LastResortUse, LastResortUseError, LastResortUses, OneTimePrekey, OneTimePrekeyId, OneTimePrekeyIn, PrekeyError,
     SignedPrekey, SignedPrekeyId, SignedPrekeyIn,
 };
-pub use self::session::{AcceptError, Accepted, LocalDevice, OpenError, Opened, SealError, Sealed, Session};
+pub use self::session::{
+    AcceptError, Archived, Budget, Delta, IdentityEvent, Initiated, LocalDevice, OpenError, Opened, RecordError,
+    RecordKey, SealError, Sealed, Session,
+};
 pub use self::suite::Suite;
 pub use self::time::Timestamp;

@@ -49,7 +49,7 @@ pub fn initiate(
     let base = KeyPair::generate(rng);
     let (ciphertext, kem) = bundle.kyber.key.encapsulate(rng);
     let secrets = agree(ours, &base, &bundle.offer)?.into_pqxdh(&kem);
-    let base_key = BaseKey::from_point(*base.public());
+    let base_key = BaseKey::from_point(base.public());
     Ok(Initiation { secrets, base_key, kyber: Some((bundle.kyber.id, ciphertext)) })
 }
 
@@ -65,18 +65,18 @@ pub fn initiate_without_post_quantum_secrecy(
 ) -> Result<Initiation, NonContributoryAgreement> {
     let base = KeyPair::generate(rng);
     let secrets = agree(ours, &base, &bundle.offer)?.into_x3dh();
-    Ok(Initiation { secrets, base_key: BaseKey::from_point(*base.public()), kyber: None })
+    Ok(Initiation { secrets, base_key: BaseKey::from_point(base.public()), kyber: None })
 }
 
 fn agree(ours: &IdentityKeyPair, base: &KeyPair, offer: &Offer) -> Result<Agreed, NonContributoryAgreement> {
     let (_, signed_prekey) = &offer.signed_prekey;
     Ok(Agreed {
-        dh1: ours.pair().agree(signed_prekey.point())?,
-        dh2: base.agree(offer.identity_key.point())?,
-        dh3: base.agree(signed_prekey.point())?,
+        dh1: ours.pair().agree(&signed_prekey.point)?,
+        dh2: base.agree(&offer.identity_key.point)?,
+        dh3: base.agree(&signed_prekey.point)?,
         dh4: match &offer.one_time_prekey {
             None => None,
-            Some((_, one_time_prekey)) => Some(base.agree(one_time_prekey.point())?),
+            Some((_, one_time_prekey)) => Some(base.agree(&one_time_prekey.point)?),
         },
     })
 }

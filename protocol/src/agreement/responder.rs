@@ -173,9 +173,9 @@ fn check_ids(parts: &PreKeyParts, prekeys: PrivatePrekeys<'_>) -> Result<(), Res
 }
 
 fn agree(ours: &IdentityKeyPair, prekeys: PrivatePrekeys<'_>, parts: &PreKeyParts) -> Result<Agreed, RespondError> {
-    let base_key = parts.base_key.point();
+    let base_key = &parts.base_key.point;
     Ok(Agreed {
-        dh1: prekeys.signed.pair().agree(parts.identity_key.point())?,
+        dh1: prekeys.signed.pair().agree(&parts.identity_key.point)?,
         dh2: ours.pair().agree(base_key)?,
         dh3: prekeys.signed.pair().agree(base_key)?,
         dh4: match prekeys.one_time {

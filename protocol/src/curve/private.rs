@@ -84,6 +84,11 @@ impl KeyPair {
         Self { private: PrivateKey::from_bytes(self.private.as_bytes()), public: self.public, sign: self.sign }
     }
 
+    /// Gives up the public half.
+    pub(crate) fn into_private(self) -> PrivateKey {
+        self.private
+    }
+
     pub(crate) fn private(&self) -> &PrivateKey {
         &self.private
     }

@@ -45,12 +45,13 @@ pub enum PublicKeyError {
 /// The type byte of Curve25519 keys.
 const CURVE25519: u8 = 0x05;
 
-/// A key's 33 bytes with form checked and the point not yet decoded: what a message carries until it is known whether
-/// the key is one we hold already. Comparing it costs nothing; [`Self::point`] costs a square root.
-#[derive(Clone, Copy, Eq, PartialEq)]
+/// A u-coordinate whose form is checked and whose point is not decoded: what a message carries until it is known whether
+/// the key is one we hold already, and what a session keeps. Comparing it costs nothing; [`Self::point`] a square root.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct EncodedKey([u8; 32]);
 
 impl EncodedKey {
+    /// From 33 bytes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, PublicKeyError> {
         let encoded: &[u8; 33] =
             bytes.try_into().map_err(|_| PublicKeyError::Length { expected: 33, got: bytes.len() })?;
@@ -58,15 +59,24 @@ impl EncodedKey {
         if key_type != CURVE25519 {
             return Err(PublicKeyError::KeyType { expected: CURVE25519, got: key_type });
         }
-        if is_canonical(&u) { Ok(Self(u)) } else { Err(PublicKeyError::NonCanonical) }
+        Self::from_u(&u)
+    }
+
+    /// From the 32 bytes behind the type byte.
+    pub(crate) fn from_u(u: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        if is_canonical(u) { Ok(Self(*u)) } else { Err(PublicKeyError::NonCanonical) }
     }
 
     pub(crate) fn point(&self) -> Result<Point, PublicKeyError> {
         Point::parse(&self.0)
     }
 
-    pub(crate) fn from_point(point: &Point) -> Self {
+    pub(crate) const fn from_point(point: &Point) -> Self {
         Self(*point.as_bytes())
+    }
+
+    pub(crate) const fn as_u(&self) -> &[u8; 32] {
+        &self.0
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 33] {
@@ -86,6 +96,19 @@ impl fmt::Debug for EncodedKey {
     }
 }
 
+/// A key with its point, where it is about to be computed with: decoding happens once.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) struct Decoded<K> {
+    pub(crate) key: K,
+    pub(crate) point: Point,
+}
+
+impl<K: fmt::Debug> fmt::Debug for Decoded<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.key.fmt(f)
+    }
+}
+
 /// Declares a role. `unique`: others rely on there being one encoding per agreement, so it must be torsion-free;
 /// `authenticated`: a MAC or signature over the bytes makes that unnecessary.
 macro_rules! public_key {
@@ -96,7 +119,7 @@ macro_rules! public_key {
         ///
         /// 33 bytes: 0x05 ‖ u-coordinate (spec §1.2).
         #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name($crate::curve::Point);
+        pub struct $name($crate::curve::EncodedKey);
 
         impl $name {
             /// Parses exactly 33 bytes (spec §1.2).
@@ -104,24 +127,36 @@ macro_rules! public_key {
             /// # Errors
             /// Any [`PublicKeyError`](crate::PublicKeyError); the peer is at fault, or whoever handed the key on.
             pub fn parse(bytes: &[u8]) -> Result<Self, $crate::curve::PublicKeyError> {
-                let point = $crate::curve::EncodedKey::parse(bytes)?.point()?;
-                $crate::curve::public_key!(@check $strictness, point).map(Self)
+                Self::decode(bytes).map(|decoded| decoded.key)
             }
 
             /// The 33 bytes that [`Self::parse`] takes.
             #[must_use]
             pub fn to_bytes(&self) -> [u8; 33] {
-                $crate::curve::EncodedKey::from_point(&self.0).to_bytes()
+                self.0.to_bytes()
+            }
+
+            /// As [`Self::parse`], keeping the point.
+            pub(crate) fn decode(bytes: &[u8]) -> Result<$crate::curve::Decoded<Self>, $crate::curve::PublicKeyError> {
+                let point = $crate::curve::EncodedKey::parse(bytes)?.point()?;
+                let point = $crate::curve::public_key!(@check $strictness, point)?;
+                Ok($crate::curve::Decoded { key: Self::from_point(&point), point })
             }
 
             #[allow(dead_code, reason = "not every role needs it")]
-            pub(crate) const fn from_point(point: $crate::curve::Point) -> Self {
-                Self(point)
+            pub(crate) const fn from_point(point: &$crate::curve::Point) -> Self {
+                Self($crate::curve::EncodedKey::from_point(point))
+            }
+
+            /// From our own storage: the form is checked, the rest was when the key came.
+            #[allow(dead_code, reason = "not every role needs it")]
+            pub(crate) const fn from_stored(encoded: $crate::curve::EncodedKey) -> Self {
+                Self(encoded)
             }
 
             #[allow(dead_code, reason = "not every role needs it")]
-            pub(crate) const fn point(&self) -> &$crate::curve::Point {
-                &self.0
+            pub(crate) const fn encoded(&self) -> $crate::curve::EncodedKey {
+                self.0
             }
         }
 

@@ -11,6 +11,8 @@
 //! library emits from the same values; a decoded message keeps the bytes that its MAC or signature covers.
 //! Not here: keys and authenticity (`session`).
 
+use alloc::vec::Vec;
+
 mod error;
 mod framing;
 mod plaintext;
@@ -22,28 +24,44 @@ mod signal;
 pub use self::error::DecodeError;
 pub use self::framing::MAX_MESSAGE_LEN;
 pub use self::plaintext::{DecryptionErrorMessage, PlaintextContent};
-pub(crate) use self::prekey::PreKeyParts;
 pub use self::prekey::PreKeySignalMessage;
+pub(crate) use self::prekey::{PreKeyParts, PreKeyWrapper, wrap};
 pub use self::sender_key::{DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};
 pub use self::signal::SignalMessage;
-pub(crate) use self::signal::SignalParts;
+pub(crate) use self::signal::{SignalParts, seal};
 
-/// What [`Session::seal`](crate::Session::seal) makes: an ordinary message, or one that also starts the session.
+/// Which of the two formats of a session's messages it is. The bytes do not say it: the envelope must.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum MessageKind {
+    /// A [`PreKeySignalMessage`]: the peer has not answered yet. Type 3 of the official library.
+    PreKey,
+    /// A [`SignalMessage`]. Type 2 of the official library.
+    Signal,
+}
+
+/// What [`Session::seal`](crate::Session::seal) makes: bytes to send, and which kind they are.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum CiphertextMessage {
-    /// The peer has not answered yet: it needs what the agreement needs. Type 3 of the official library.
-    PreKey(PreKeySignalMessage),
-    /// An ordinary message. Type 2 of the official library.
-    Signal(SignalMessage),
+pub struct CiphertextMessage {
+    pub(crate) kind: MessageKind,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl CiphertextMessage {
-    /// The bytes that travel. They do not say which kind they are: the envelope must.
+    /// What the envelope must say.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// The bytes that travel.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::PreKey(message) => message.as_bytes(),
-            Self::Signal(message) => message.as_bytes(),
-        }
+        &self.bytes
+    }
+
+    /// The bytes that travel.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }

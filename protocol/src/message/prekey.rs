@@ -1,6 +1,7 @@
 //! `PreKeySignalMessage`: a ratchet message with what the responder needs to join the session (spec §4.4).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::error::DecodeError;
@@ -8,7 +9,7 @@ use super::framing::{self, CURRENT_VERSION, Versions};
 use super::proto::PreKeyBody;
 use super::signal::SignalMessage;
 use crate::address::RegistrationId;
-use crate::curve::{BaseKey, IdentityKey};
+use crate::curve::{BaseKey, Decoded, IdentityKey};
 use crate::kyber::KyberCiphertext;
 use crate::prekey::{KyberPrekeyId, LastResortKey, LastResortUse, OneTimePrekeyId, SignedPrekeyId};
 use crate::suite::Suite;
@@ -31,9 +32,35 @@ pub(crate) struct PreKeyParts {
     pub(crate) signed_prekey_id: SignedPrekeyId,
     /// There if and only if the suite is PQXDH.
     pub(crate) kyber: Option<(KyberPrekeyId, KyberCiphertext)>,
-    pub(crate) base_key: BaseKey,
-    pub(crate) identity_key: IdentityKey,
+    pub(crate) base_key: Decoded<BaseKey>,
+    pub(crate) identity_key: Decoded<IdentityKey>,
     pub(crate) message: SignalMessage,
+}
+
+/// What an unacknowledged session wraps its messages in.
+pub(crate) struct PreKeyWrapper<'a> {
+    pub(crate) suite: Suite,
+    pub(crate) registration_id: RegistrationId,
+    pub(crate) one_time_prekey_id: Option<OneTimePrekeyId>,
+    pub(crate) signed_prekey_id: SignedPrekeyId,
+    pub(crate) kyber: Option<&'a (KyberPrekeyId, KyberCiphertext)>,
+    pub(crate) base_key: &'a BaseKey,
+    pub(crate) identity_key: &'a IdentityKey,
+}
+
+/// Wraps a whole `SignalMessage` (spec §4.4).
+pub(crate) fn wrap(wrapper: &PreKeyWrapper<'_>, message: Vec<u8>) -> Vec<u8> {
+    let body = PreKeyBody {
+        pre_key_id: wrapper.one_time_prekey_id.map(|id| id.0),
+        base_key: Some(wrapper.base_key.to_bytes().into()),
+        identity_key: Some(wrapper.identity_key.to_bytes().into()),
+        message: Some(message),
+        registration_id: Some(wrapper.registration_id.0),
+        signed_pre_key_id: Some(wrapper.signed_prekey_id.0),
+        kyber_pre_key_id: wrapper.kyber.map(|(id, _)| id.0),
+        kyber_ciphertext: wrapper.kyber.map(|(_, ciphertext)| ciphertext.to_bytes().into()),
+    };
+    framing::frame(wrapper.suite.version(), CURRENT_VERSION, &body, 0)
 }
 
 impl PreKeySignalMessage {
@@ -61,30 +88,11 @@ impl PreKeySignalMessage {
             one_time_prekey_id: body.pre_key_id.map(OneTimePrekeyId),
             signed_prekey_id: SignedPrekeyId(signed_prekey_id),
             kyber,
-            base_key: BaseKey::parse(&base_key).map_err(DecodeError::key("base_key"))?,
-            identity_key: IdentityKey::parse(&identity_key).map_err(DecodeError::key("identity_key"))?,
+            base_key: BaseKey::decode(&base_key).map_err(DecodeError::key("base_key"))?,
+            identity_key: IdentityKey::decode(&identity_key).map_err(DecodeError::key("identity_key"))?,
             message,
         };
         Ok(Self { bytes: bytes.into(), parts: Box::new(parts) })
-    }
-
-    pub(crate) fn encode(parts: PreKeyParts) -> Self {
-        let (kyber_pre_key_id, kyber_ciphertext) = match &parts.kyber {
-            None => (None, None),
-            Some((id, ciphertext)) => (Some(id.0), Some(ciphertext.to_bytes().into())),
-        };
-        let body = PreKeyBody {
-            pre_key_id: parts.one_time_prekey_id.map(|id| id.0),
-            base_key: Some(parts.base_key.to_bytes().into()),
-            identity_key: Some(parts.identity_key.to_bytes().into()),
-            message: Some(parts.message.as_bytes().into()),
-            registration_id: Some(parts.registration_id.0),
-            signed_pre_key_id: Some(parts.signed_prekey_id.0),
-            kyber_pre_key_id,
-            kyber_ciphertext,
-        };
-        let bytes = framing::frame(parts.message.suite().version(), CURRENT_VERSION, &body, 0);
-        Self { bytes: bytes.into_boxed_slice(), parts: Box::new(parts) }
     }
 
     /// The bytes that travel.
@@ -126,13 +134,13 @@ impl PreKeySignalMessage {
     /// The initiator's ephemeral key, which names the session.
     #[must_use]
     pub fn base_key(&self) -> &BaseKey {
-        &self.parts.base_key
+        &self.parts.base_key.key
     }
 
     /// The sender's identity key, as claimed: compare it with what is known before opening.
     #[must_use]
     pub fn identity_key(&self) -> &IdentityKey {
-        &self.parts.identity_key
+        &self.parts.identity_key.key
     }
 
     /// The ratchet message inside.
@@ -147,13 +155,13 @@ impl PreKeySignalMessage {
     /// With PQXDH it is meant for the case that the Kyber prekey is a last-resort one, which only its owner knows.
     #[must_use]
     pub fn last_resort_use(&self) -> Option<LastResortUse> {
-        let &PreKeyParts { signed_prekey_id, base_key, one_time_prekey_id, .. } = &*self.parts;
+        let PreKeyParts { signed_prekey_id, base_key, one_time_prekey_id, .. } = &*self.parts;
         let key = match (&self.parts.kyber, one_time_prekey_id) {
             (Some((id, _)), _) => LastResortKey::Kyber(*id),
-            (None, None) => LastResortKey::Signed(signed_prekey_id),
+            (None, None) => LastResortKey::Signed(*signed_prekey_id),
             (None, Some(_)) => return None,
         };
-        Some(LastResortUse { key, signed_prekey_id, base_key })
+        Some(LastResortUse { key, signed_prekey_id: *signed_prekey_id, base_key: base_key.key })
     }
 
     pub(crate) fn parts(&self) -> &PreKeyParts {
@@ -165,7 +173,7 @@ impl PreKeySignalMessage {
 fn kyber_part(
     suite: Suite,
     id: Option<u32>,
-    ciphertext: Option<alloc::vec::Vec<u8>>,
+    ciphertext: Option<Vec<u8>>,
 ) -> Result<Option<(KyberPrekeyId, KyberCiphertext)>, DecodeError> {
     match (suite, id, ciphertext) {
         (Suite::X3dh, None, None) => Ok(None),

@@ -34,14 +34,32 @@ pub struct SignalMessage {
 /// What a session puts into a message.
 pub(crate) struct SignalParts<'a> {
     pub(crate) suite: Suite,
-    pub(crate) ratchet_key: EncodedKey,
+    pub(crate) ratchet_key: RatchetKey,
     pub(crate) counter: u32,
     pub(crate) previous_counter: u32,
     pub(crate) ciphertext: Vec<u8>,
+    pub(crate) pq_ratchet: Option<Vec<u8>>,
     pub(crate) addresses: Option<[u8; 36]>,
     pub(crate) keys: &'a MessageKeys,
     pub(crate) sender: &'a IdentityKey,
     pub(crate) recipient: &'a IdentityKey,
+}
+
+/// Encodes and authenticates (spec §4.3, §5.4).
+pub(crate) fn seal(parts: SignalParts<'_>) -> Vec<u8> {
+    let SignalParts { suite, ratchet_key, counter, previous_counter, ciphertext, pq_ratchet, addresses, .. } = parts;
+    let body = SignalBody {
+        ratchet_key: Some(ratchet_key.to_bytes().into()),
+        counter: Some(counter),
+        previous_counter: Some(previous_counter),
+        ciphertext: Some(ciphertext),
+        pq_ratchet,
+        addresses: addresses.map(Into::into),
+    };
+    let mut bytes = framing::frame(suite.version(), CURRENT_VERSION, &body, MAC);
+    let mac = parts.keys.mac(parts.sender, parts.recipient, &bytes);
+    bytes.extend_from_slice(&mac);
+    bytes
 }
 
 impl SignalMessage {
@@ -68,32 +86,6 @@ impl SignalMessage {
         })
     }
 
-    /// Encodes and authenticates (spec §4.3, §5.4).
-    pub(crate) fn seal(parts: SignalParts<'_>) -> Self {
-        let SignalParts { suite, ratchet_key, counter, previous_counter, ciphertext, addresses, .. } = parts;
-        let body = SignalBody {
-            ratchet_key: Some(ratchet_key.to_bytes().into()),
-            counter: Some(counter),
-            previous_counter: Some(previous_counter),
-            ciphertext: Some(ciphertext),
-            pq_ratchet: None,
-            addresses: addresses.map(Into::into),
-        };
-        let mut bytes = framing::frame(suite.version(), CURRENT_VERSION, &body, MAC);
-        let mac = parts.keys.mac(parts.sender, parts.recipient, &bytes);
-        bytes.extend_from_slice(&mac);
-        Self {
-            bytes: bytes.into_boxed_slice(),
-            suite,
-            ratchet_key,
-            counter,
-            previous_counter,
-            ciphertext: body.ciphertext.unwrap_or_default(),
-            pq_ratchet: None,
-            addresses: body.addresses,
-        }
-    }
-
     /// Whether the MAC is right under these keys; in constant time (spec §5.4).
     pub(crate) fn is_authentic(&self, keys: &MessageKeys, sender: &IdentityKey, recipient: &IdentityKey) -> bool {
         let Some((authenticated, mac)) = self.bytes.split_last_chunk::<MAC>() else { return false };
@@ -117,12 +109,13 @@ impl SignalMessage {
     /// # Errors
     /// [`DecodeError::PublicKey`].
     pub fn ratchet_key(&self) -> Result<RatchetKey, DecodeError> {
-        let point = self.ratchet_key.point().map_err(DecodeError::key("ratchet_key"))?;
-        Ok(RatchetKey::from_point(point))
+        self.ratchet_key.point().map_err(DecodeError::key("ratchet_key"))?;
+        Ok(RatchetKey::from_stored(self.ratchet_key))
     }
 
-    pub(crate) const fn encoded_ratchet_key(&self) -> EncodedKey {
-        self.ratchet_key
+    /// The ratchet key, its point not yet looked at.
+    pub(crate) const fn claimed_ratchet_key(&self) -> RatchetKey {
+        RatchetKey::from_stored(self.ratchet_key)
     }
 
     /// The message's number in its chain, from 0.

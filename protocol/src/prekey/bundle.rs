@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::private::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
 use crate::address::{DeviceId, RegistrationId};
-use crate::curve::{IdentityKey, PrekeyPublic, PublicKeyError, Signature};
+use crate::curve::{Decoded, IdentityKey, Point, PrekeyPublic, PublicKeyError, Signature};
 use crate::kyber::KyberPublicKey;
 
 /// A bundle as a server handed it out: nothing in it is believed. [`Self::verify`] makes it a [`Bundle`].
@@ -101,9 +101,9 @@ pub struct ClassicalBundle {
 pub(crate) struct Offer {
     pub(crate) registration_id: RegistrationId,
     pub(crate) device_id: DeviceId,
-    pub(crate) identity_key: IdentityKey,
-    pub(crate) signed_prekey: (SignedPrekeyId, PrekeyPublic),
-    pub(crate) one_time_prekey: Option<(OneTimePrekeyId, PrekeyPublic)>,
+    pub(crate) identity_key: Decoded<IdentityKey>,
+    pub(crate) signed_prekey: (SignedPrekeyId, Decoded<PrekeyPublic>),
+    pub(crate) one_time_prekey: Option<(OneTimePrekeyId, Decoded<PrekeyPublic>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl BundleIn<'_> {
     pub fn verify(&self) -> Result<Bundle, BundleError> {
         let kyber = self.kyber_prekey.ok_or(BundleError::NoKyberPrekey)?;
         let offer = self.verify_offer()?;
-        let kyber = kyber.verify(&offer.identity_key)?;
+        let kyber = kyber.verify(&offer.identity_key.point)?;
         Ok(Bundle { offer, kyber })
     }
 
@@ -134,21 +134,21 @@ impl BundleIn<'_> {
     pub fn verify_without_post_quantum_secrecy(&self) -> Result<ClassicalBundle, BundleError> {
         let offer = self.verify_offer()?;
         if let Some(kyber) = self.kyber_prekey {
-            kyber.verify(&offer.identity_key)?;
+            kyber.verify(&offer.identity_key.point)?;
         }
         Ok(ClassicalBundle { offer })
     }
 
     fn verify_offer(&self) -> Result<Offer, BundleError> {
         let Self { registration_id, device_id, identity_key, signed_prekey, one_time_prekey, kyber_prekey: _ } = *self;
-        let identity_key = IdentityKey::parse(identity_key).map_err(BundleError::IdentityKey)?;
-        let public_key = PrekeyPublic::parse(signed_prekey.public_key).map_err(BundleError::SignedPrekey)?;
-        verify_signature(&identity_key, &public_key.to_bytes(), signed_prekey.signature)
+        let identity_key = IdentityKey::decode(identity_key).map_err(BundleError::IdentityKey)?;
+        let public_key = PrekeyPublic::decode(signed_prekey.public_key).map_err(BundleError::SignedPrekey)?;
+        verify_signature(&identity_key.point, &public_key.key.to_bytes(), signed_prekey.signature)
             .ok_or(BundleError::SignedPrekeySignature)?;
         let one_time_prekey = match one_time_prekey {
             None => None,
             Some(OneTimePrekeyIn { id, public_key }) => {
-                Some((id, PrekeyPublic::parse(public_key).map_err(BundleError::OneTimePrekey)?))
+                Some((id, PrekeyPublic::decode(public_key).map_err(BundleError::OneTimePrekey)?))
             }
         };
         let signed_prekey = (signed_prekey.id, public_key);
@@ -157,23 +157,23 @@ impl BundleIn<'_> {
 }
 
 impl KyberPrekeyIn<'_> {
-    fn verify(&self, identity_key: &IdentityKey) -> Result<KyberOffer, BundleError> {
+    fn verify(&self, identity_key: &Point) -> Result<KyberOffer, BundleError> {
         let key = KyberPublicKey::parse(self.public_key).map_err(BundleError::KyberPrekey)?;
         verify_signature(identity_key, &key.to_bytes(), self.signature).ok_or(BundleError::KyberPrekeySignature)?;
         Ok(KyberOffer { id: self.id, key })
     }
 }
 
-fn verify_signature(identity_key: &IdentityKey, message: &[u8], signature: &[u8]) -> Option<()> {
+fn verify_signature(identity_key: &Point, message: &[u8], signature: &[u8]) -> Option<()> {
     let signature = Signature::from_bytes(signature.try_into().ok()?);
-    identity_key.point().verify(&[message], &signature).ok()
+    identity_key.verify(&[message], &signature).ok()
 }
 
 impl Bundle {
     /// Whose bundle this is: compare it with what is known of the person before starting a session.
     #[must_use]
     pub const fn identity_key(&self) -> &IdentityKey {
-        &self.offer.identity_key
+        &self.offer.identity_key.key
     }
 
     /// The device the bundle says it belongs to.
@@ -187,7 +187,7 @@ impl ClassicalBundle {
     /// Whose bundle this is: compare it with what is known of the person before starting a session.
     #[must_use]
     pub const fn identity_key(&self) -> &IdentityKey {
-        &self.offer.identity_key
+        &self.offer.identity_key.key
     }
 
     /// The device the bundle says it belongs to.

@@ -80,7 +80,7 @@ impl SignedPrekey {
     #[must_use]
     pub fn generate(id: SignedPrekeyId, identity: &IdentityKeyPair, rng: &mut impl CryptoRng) -> Self {
         let pair = KeyPair::generate(rng);
-        let signature = identity.pair().sign(&[&PrekeyPublic::from_point(*pair.public()).to_bytes()], rng);
+        let signature = identity.pair().sign(&[&PrekeyPublic::from_point(pair.public()).to_bytes()], rng);
         Self { id, pair, signature }
     }
 
@@ -95,7 +95,7 @@ impl SignedPrekey {
         identity: &IdentityKeyPair,
     ) -> Result<Self, PrekeyError> {
         let prekey = Self { id, pair: KeyPair::from_private(PrivateKey::from_bytes(private_key)), signature };
-        identity.public_key().point().verify(&[&prekey.public_key().to_bytes()], &signature)?;
+        identity.pair().public().verify(&[&prekey.public_key().to_bytes()], &signature)?;
         Ok(prekey)
     }
 
@@ -108,7 +108,7 @@ impl SignedPrekey {
     /// What is published.
     #[must_use]
     pub fn public_key(&self) -> PrekeyPublic {
-        PrekeyPublic::from_point(*self.pair.public())
+        PrekeyPublic::from_point(self.pair.public())
     }
 
     /// The identity's signature over the public key's 33 bytes.
@@ -150,7 +150,7 @@ impl OneTimePrekey {
     /// What is published.
     #[must_use]
     pub fn public_key(&self) -> PrekeyPublic {
-        PrekeyPublic::from_point(*self.pair.public())
+        PrekeyPublic::from_point(self.pair.public())
     }
 
     /// The private key, 32 bytes, for the caller's storage; wiped when dropped.
@@ -185,7 +185,7 @@ impl KyberPrekey {
     ) -> Result<Self, PrekeyError> {
         let secret = KyberSecretKey::parse(secret_key)?;
         let public = secret.public_key();
-        identity.public_key().point().verify(&[&public.to_bytes()], &signature)?;
+        identity.pair().public().verify(&[&public.to_bytes()], &signature)?;
         Ok(Self { id, public, secret, signature })
     }
 

@@ -31,7 +31,6 @@ impl ChainKey {
         self.index
     }
 
-    #[cfg_attr(not(feature = "hazmat"), allow(dead_code, reason = "only auditors look inside"))]
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.key
     }

@@ -36,9 +36,8 @@ impl MessageSeed {
         Self(Box::new(*bytes))
     }
 
-    /// A copy to try a message with, so that a forged one does not use the seed up.
-    pub(crate) fn duplicate(&self) -> Self {
-        Self::from_bytes(&self.0)
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The keys of this seed's message.
@@ -52,6 +51,25 @@ impl MessageSeed {
 }
 
 impl MessageKeys {
+    /// Restores keys that were stored without their seed: 80 bytes, cipher key ‖ MAC key ‖ IV.
+    pub(crate) fn from_bytes(bytes: &[u8; 80]) -> Self {
+        let mut keys = Box::new([[0; 32]; 3]);
+        let (stored, _) = keys.as_flattened_mut().split_at_mut(80);
+        stored.copy_from_slice(bytes);
+        Self(keys)
+    }
+
+    /// A copy to try a message with, so that a forged one does not use the keys up.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// The 80 bytes that [`Self::from_bytes`] takes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        let (stored, _) = self.0.as_flattened().split_at(80);
+        stored
+    }
+
     pub(crate) fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
         encrypt(self.cipher_key(), &self.iv(), plaintext)
     }

@@ -7,7 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::chain::ChainKey;
 use crate::crypto::{Salt, hkdf};
-use crate::curve::{KeyPair, NonContributory, RatchetKey};
+use crate::curve::{NonContributory, Point, PrivateKey};
 use crate::label;
 
 /// What the next DH ratchet step starts from.
@@ -19,14 +19,13 @@ impl RootKey {
         Self(Box::new(*bytes))
     }
 
-    #[cfg_attr(not(feature = "hazmat"), allow(dead_code, reason = "only auditors look inside"))]
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
     /// One DH ratchet step: the next root key and a fresh chain at index 0.
-    pub(crate) fn step(&self, ours: &KeyPair, theirs: &RatchetKey) -> Result<(Self, ChainKey), NonContributory> {
-        let agreed = ours.agree(theirs.point())?;
+    pub(crate) fn step(&self, ours: &PrivateKey, theirs: &Point) -> Result<(Self, ChainKey), NonContributory> {
+        let agreed = ours.agree(theirs)?;
         let output = hkdf::<2>(Salt::Key(&self.0), &[agreed.as_bytes()], label::ROOT_STEP);
         let [root, chain] = &*output;
         Ok((Self::from_bytes(root), ChainKey::new(chain, 0)))

@@ -2,18 +2,22 @@
 
 use thiserror::Error;
 
+use super::budget::Exhausted;
 use crate::agreement::RespondError;
 use crate::curve::PublicKeyError;
 use crate::ratchet::ChainExhausted;
 
-/// Why a message was not sealed.
+/// Why a message was not sealed. The session is as it was.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum SealError {
-    /// The peer has not answered for 30 days (spec §5.5): fetch a fresh bundle and start anew.
+    /// There is no current state: fetch a bundle and initiate.
+    #[error("there is no session")]
+    NoSession,
+    /// The peer has not answered for 30 days (spec §5.5): fetch a fresh bundle and initiate.
     #[error("the peer has not acknowledged the session for too long")]
     UnacknowledgedTooLong,
-    /// 2^32 - 1 messages without an answer: start anew.
+    /// 2^32 - 1 messages without an answer: initiate anew.
     #[error("the sending chain has no numbers left")]
     ChainExhausted,
     /// The message would be longer than [`MAX_MESSAGE_LEN`](crate::MAX_MESSAGE_LEN) allows: send it another way.
@@ -28,6 +32,9 @@ pub enum SealError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum OpenError {
+    /// There is no state it could belong to.
+    #[error("there is no session for the message")]
+    NoSession,
     /// Forged, corrupted, or meant for another session or recipient; which one is not observable.
     #[error("the message failed authentication")]
     Forged,
@@ -45,15 +52,18 @@ pub enum OpenError {
         /// How many numbers lie between.
         ahead: u32,
     },
-    /// It is of another suite than the session: never a reason to fall back.
+    /// No state is of the message's suite: never a reason to fall back.
     #[error("the message is of another suite than the session")]
     WrongSuite,
     /// Its ratchet key is no valid point.
     #[error("ratchet key: {0}")]
     RatchetKey(PublicKeyError),
+    /// Trying it would cost more than the caller's [`Budget`](crate::Budget) has left: keep it and try again later.
+    #[error("the budget for messages that fail is used up")]
+    OverBudget,
 }
 
-/// Why a first message was not accepted. Nothing was consumed.
+/// Why a first message was not accepted. Nothing was consumed; the session is as it was.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum AcceptError {
@@ -63,10 +73,40 @@ pub enum AcceptError {
     /// The agreement took place, but the message inside did not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The message names a state that exists: [`Session::open_first`](crate::Session::open_first) it.
+    #[error("the message belongs to a session that exists")]
+    KnownSession,
+}
+
+/// Why records are no session: the caller's storage is damaged, incomplete, or newer than this crate. Safe to log.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum RecordError {
+    /// A record has a version that this crate does not know: it was written by a newer one.
+    #[error("a session record has unknown version {got}")]
+    Version {
+        /// The version that was read.
+        got: u8,
+    },
+    /// A record's bytes or key are malformed.
+    #[error("a session record is malformed")]
+    Malformed,
+    /// A record that the session's head refers to is not there.
+    #[error("a session record is missing")]
+    Missing,
+    /// A record is there that the session does not refer to.
+    #[error("a session record belongs to no state")]
+    Stray,
 }
 
 impl From<ChainExhausted> for SealError {
     fn from(_: ChainExhausted) -> Self {
         Self::ChainExhausted
+    }
+}
+
+impl From<Exhausted> for OpenError {
+    fn from(_: Exhausted) -> Self {
+        Self::OverBudget
     }
 }

@@ -1,39 +1,49 @@
-//! A session with one device of a peer. Implements spec/05-ratchet.md.
+//! Sessions with one device of a peer. Implements spec/05-ratchet.md §5.4 to §5.10.
 //!
 //! ```text
-//!  initiator: Bundle ──initiate──▶ Session ──seal──▶ Sealed ──commit──▶ CiphertextMessage
-//!  responder: PreKeySignalMessage ──accept──▶ Accepted ──commit──▶ (Session, plaintext)
-//!  both:      SignalMessage ──open──▶ Opened ──commit──▶ plaintext
+//!            initiate, accept                 seal, open
+//!  (empty) ───────────────────▶ current state ──────────▶ current state'
+//!                                │      ▲
+//!       archive, a newer session ▼      │ a message of it opens
+//!                               archived states (40)
 //! ```
+//! Every operation returns a guard that holds what would change: persist its `delta`, then `commit`; dropping it leaves the
+//! session as it was.
 //! Invariants: nothing a peer sends changes a session before its MAC was found right, and nothing at all changes before
-//! `commit`; a message key seals or opens once.
-//! Not here: key schedule (`ratchet`), agreement (`agreement`), bytes (`message`).
+//! `commit`; a message key seals or opens once; memory never runs ahead of what the caller persisted.
+//! Not here: key schedule (`ratchet`), agreement (`agreement`), bytes of messages (`message`).
 
-mod accept;
+mod budget;
+mod change;
+mod delta;
 mod error;
 mod initiate;
 mod open;
+mod receive_first;
 mod receiving;
+mod record;
 mod seal;
-mod sending;
+mod state;
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
-pub use self::accept::Accepted;
-pub use self::error::{AcceptError, OpenError, SealError};
+pub use self::budget::Budget;
+pub use self::delta::{Delta, IdentityEvent, RecordKey};
+pub use self::error::{AcceptError, OpenError, RecordError, SealError};
+pub use self::initiate::{Archived, Initiated};
 pub use self::open::Opened;
-use self::receiving::ReceivingChains;
 pub use self::seal::Sealed;
-use self::sending::SendingChain;
+use self::state::State;
 use crate::address::{RegistrationId, SessionAddresses};
-use crate::curve::{BaseKey, IdentityKey};
+use crate::curve::IdentityKey;
 use crate::identity::IdentityKeyPair;
-use crate::kyber::KyberCiphertext;
 use crate::message::PreKeySignalMessage;
-use crate::prekey::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
-use crate::ratchet::RootKey;
 use crate::suite::Suite;
-use crate::time::Timestamp;
+
+/// How many archived states a session keeps; the oldest goes first (spec §5.8).
+const MAX_ARCHIVED: usize = 40;
 
 /// Our own device, as a session needs it.
 #[derive(Clone, Copy, Debug)]
@@ -47,85 +57,77 @@ pub struct LocalDevice<'a> {
     pub addresses: Option<SessionAddresses>,
 }
 
-/// A session with one device of a peer.
+/// Everything shared with one device of a peer: the current state and those it replaced (spec §5.8).
+///
+/// Begin with [`Session::new`] for a device never heard of, [`Session::load`] otherwise.
+#[derive(Default)]
 pub struct Session {
-    suite: Suite,
-    local_identity: IdentityKey,
-    remote_identity: IdentityKey,
-    local_registration_id: RegistrationId,
-    remote_registration_id: RegistrationId,
-    addresses: Option<SessionAddresses>,
-    /// The initiator's ephemeral key: with the suite, the session's name (spec §5.6).
-    base_key: BaseKey,
-    root_key: RootKey,
-    sending: SendingChain,
-    receiving: ReceivingChains,
-    /// On the initiator's side until the peer's first answer: what every message must repeat.
-    unacknowledged: Option<Unacknowledged>,
-}
-
-/// What a responder needs to join the session, repeated with every message until it answers (spec §5.5).
-#[derive(Clone, Debug)]
-struct Unacknowledged {
-    one_time_prekey_id: Option<OneTimePrekeyId>,
-    signed_prekey_id: SignedPrekeyId,
-    kyber: Option<(KyberPrekeyId, KyberCiphertext)>,
-    since: Timestamp,
+    current: Option<Box<State>>,
+    /// Newest first.
+    #[expect(clippy::vec_box, reason = "a state's secrets stay where they are when states change places")]
+    archived: Vec<Box<State>>,
+    /// The number of the next state; numbers are never reused, so that a record's key names one state for ever.
+    next_serial: u32,
 }
 
 impl Session {
-    /// Which agreement the session began with; it never changes.
+    /// A session without any state.
     #[must_use]
-    pub const fn suite(&self) -> Suite {
-        self.suite
+    pub const fn new() -> Self {
+        Self { current: None, archived: Vec::new(), next_serial: 0 }
     }
 
-    /// Whom the session is with.
+    /// Whether there is a current state. It may still be too old to seal with ([`SealError::UnacknowledgedTooLong`]).
     #[must_use]
-    pub const fn remote_identity(&self) -> &IdentityKey {
-        &self.remote_identity
+    pub const fn is_established(&self) -> bool {
+        self.current.is_some()
     }
 
-    /// The peer's registration id: from its bundle, or as its first message claimed.
+    /// Which agreement the current state began with.
     #[must_use]
-    pub const fn remote_registration_id(&self) -> RegistrationId {
-        self.remote_registration_id
+    pub fn suite(&self) -> Option<Suite> {
+        self.current.as_ref().map(|state| state.suite)
+    }
+
+    /// Whom the current state is with.
+    #[must_use]
+    pub fn remote_identity(&self) -> Option<&IdentityKey> {
+        self.current.as_ref().map(|state| &state.remote_identity)
+    }
+
+    /// The peer's registration id: from its bundle, or as its first message said.
+    #[must_use]
+    pub fn remote_registration_id(&self) -> Option<RegistrationId> {
+        self.current.as_ref().map(|state| state.remote_registration_id)
     }
 
     /// Whether the peer has answered. Until then every message is a first message.
     #[must_use]
-    pub const fn is_acknowledged(&self) -> bool {
-        self.unacknowledged.is_none()
+    pub fn is_acknowledged(&self) -> bool {
+        self.current.as_ref().is_some_and(|state| state.unacknowledged.is_none())
     }
 
-    /// Whether `message` belongs to this session, so that [`Self::open`] its inner message instead of accepting it anew: a
-    /// retransmission, or one of several sent before the first answer (spec §5.6).
+    /// Whether `message` belongs to a state that exists: a retransmission, or one of several sent before the first answer.
+    /// Then [`Self::open_first`] it; otherwise [`Self::accept`] it with prekeys.
     #[must_use]
     pub fn is_named_by(&self, message: &PreKeySignalMessage) -> bool {
-        self.suite == message.suite() && self.base_key == *message.base_key()
+        self.states().any(|state| state.is_named_by(message))
+    }
+
+    /// Current first, then archived from newest to oldest.
+    fn states(&self) -> impl Iterator<Item = &State> {
+        self.current.iter().chain(&self.archived).map(|state| &**state)
+    }
+
+    /// The identity that we knew last.
+    fn known_identity(&self) -> Option<IdentityKey> {
+        self.states().next().map(|state| state.remote_identity)
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            suite,
-            local_identity: _,
-            remote_identity,
-            local_registration_id: _,
-            remote_registration_id: _,
-            addresses: _,
-            base_key,
-            root_key: _,
-            sending: _,
-            receiving: _,
-            unacknowledged,
-        } = self;
-        f.debug_struct("Session")
-            .field("suite", suite)
-            .field("remote_identity", remote_identity)
-            .field("base_key", base_key)
-            .field("acknowledged", &unacknowledged.is_none())
-            .finish_non_exhaustive()
+        let Self { current, archived, next_serial: _ } = self;
+        f.debug_struct("Session").field("current", current).field("archived", &archived.len()).finish_non_exhaustive()
     }
 }

@@ -1,27 +1,30 @@
 //! Sealing a message (spec §5.4, §5.5).
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Session;
+use super::change::Change;
+use super::delta::{Delta, IdentityEvent};
 use super::error::SealError;
-use super::{Session, Unacknowledged};
-use crate::message::{
-    CiphertextMessage, MAX_MESSAGE_LEN, PreKeyParts, PreKeySignalMessage, SignalMessage, SignalParts,
-};
-use crate::ratchet::{ChainKey, PqSalt};
+use super::state::{State, Unacknowledged};
+use crate::agreement::Consumed;
+use crate::message::{self, CiphertextMessage, MAX_MESSAGE_LEN, MessageKind, PreKeyWrapper, SignalParts};
+use crate::ratchet::PqSalt;
 use crate::time::Timestamp;
 
-/// How long a session is good for sending without an answer (spec §5.5).
+/// How long a state is good for sending without an answer (spec §5.5).
 const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Room for everything but the ciphertext: 1,569 bytes of Kyber ciphertext, keys, ids and framing.
 const OVERHEAD: usize = 2 * 1024;
 
 /// A message that was sealed and a session that has not moved yet.
-#[must_use = "commit to move the session and get the message; drop to leave the session unchanged"]
+#[must_use = "persist the delta, then commit and send; drop to leave the session unchanged"]
 #[derive(Debug)]
 pub struct Sealed<'s> {
-    session: &'s mut Session,
-    next: ChainKey,
+    state: &'s mut State,
+    change: Change,
     message: CiphertextMessage,
 }
 
@@ -34,31 +37,35 @@ impl Session {
     /// # Errors
     /// [`SealError`] says whether to start a new session.
     pub fn seal(&mut self, plaintext: &[u8], now: Timestamp) -> Result<Sealed<'_>, SealError> {
+        let state = self.current.as_deref_mut().ok_or(SealError::NoSession)?;
         if plaintext.len() > MAX_MESSAGE_LEN.saturating_sub(OVERHEAD) {
             return Err(SealError::TooLong { got: plaintext.len() });
         }
-        if self.unacknowledged.as_ref().is_some_and(|waiting| now.since(waiting.since) > MAX_UNACKNOWLEDGED) {
+        if state.unacknowledged.as_ref().is_some_and(|waiting| now.since(waiting.since) > MAX_UNACKNOWLEDGED) {
             return Err(SealError::UnacknowledgedTooLong);
         }
-        let next = self.sending.chain_key.next()?;
-        let message = self.ratchet_message(plaintext);
-        let message = match &self.unacknowledged {
-            None => CiphertextMessage::Signal(message),
-            Some(waiting) => CiphertextMessage::PreKey(self.wrap(waiting, message)),
+        let change = Change::Sent { chain_key: state.sending.chain_key.next()? };
+        let bytes = state.ratchet_message(plaintext);
+        let message = match &state.unacknowledged {
+            None => CiphertextMessage { kind: MessageKind::Signal, bytes },
+            Some(waiting) => CiphertextMessage { kind: MessageKind::PreKey, bytes: state.wrap(waiting, bytes) },
         };
-        Ok(Sealed { session: self, next, message })
+        Ok(Sealed { state, change, message })
     }
+}
 
-    fn ratchet_message(&self, plaintext: &[u8]) -> SignalMessage {
+impl State {
+    fn ratchet_message(&self, plaintext: &[u8]) -> Vec<u8> {
         let keys = self.sending.chain_key.message_seed().message_keys(PqSalt::None);
         // Like the official library: addresses only until the peer has answered (spec §4.6).
         let addresses = self.unacknowledged.as_ref().and(self.addresses);
-        SignalMessage::seal(SignalParts {
+        message::seal(SignalParts {
             suite: self.suite,
-            ratchet_key: self.sending.encoded_ratchet_key(),
+            ratchet_key: self.sending.public,
             counter: self.sending.chain_key.index(),
             previous_counter: self.sending.previous_counter,
             ciphertext: keys.encrypt(plaintext),
+            pq_ratchet: None,
             addresses: addresses.map(|addresses| addresses.sending()),
             keys: &keys,
             sender: &self.local_identity,
@@ -66,25 +73,32 @@ impl Session {
         })
     }
 
-    fn wrap(&self, waiting: &Unacknowledged, message: SignalMessage) -> PreKeySignalMessage {
-        let Unacknowledged { one_time_prekey_id, signed_prekey_id, kyber, since: _ } = waiting;
-        PreKeySignalMessage::encode(PreKeyParts {
+    fn wrap(&self, waiting: &Unacknowledged, message: Vec<u8>) -> Vec<u8> {
+        let wrapper = PreKeyWrapper {
+            suite: self.suite,
             registration_id: self.local_registration_id,
-            one_time_prekey_id: *one_time_prekey_id,
-            signed_prekey_id: *signed_prekey_id,
-            kyber: kyber.clone(),
-            base_key: self.base_key,
-            identity_key: self.local_identity,
-            message,
-        })
+            one_time_prekey_id: waiting.one_time_prekey_id,
+            signed_prekey_id: waiting.signed_prekey_id,
+            kyber: waiting.kyber.as_ref(),
+            base_key: &self.base_key,
+            identity_key: &self.local_identity,
+        };
+        message::wrap(&wrapper, message)
     }
 }
 
 impl Sealed<'_> {
+    /// What must be on disk before the message leaves: otherwise a restart would use its key again.
+    pub fn delta(&self) -> Delta {
+        let mut writes = Vec::with_capacity(1);
+        self.state.write_changed(&self.change, &mut writes);
+        Delta { writes, consumed: Consumed::default(), identity: IdentityEvent::Unchanged }
+    }
+
     /// Moves the session on, and hands out what to send.
     #[must_use = "send the message"]
     pub fn commit(self) -> CiphertextMessage {
-        self.session.sending.chain_key = self.next;
+        self.state.apply(self.change);
         self.message
     }
 }

@@ -3,10 +3,11 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use waxwing_protocol::{
-    AcceptError, Accepted, Bundle, BundleIn, CiphertextMessage, ClassicalBundle, DeviceAddress, DeviceId,
-    IdentityKeyPair, KyberPrekey, KyberPrekeyId, KyberPrekeyIn, KyberPrekeyRef, LastResortUses, LocalDevice,
-    OneTimePrekey, OneTimePrekeyId, OneTimePrekeyIn, PreKeySignalMessage, PrivatePrekeys, RegistrationId, ServiceId,
-    Session, SessionAddresses, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite, Timestamp,
+    AcceptError, Budget, Bundle, BundleIn, ClassicalBundle, DeviceAddress, DeviceId, IdentityKeyPair, Initiated,
+    KyberPrekey, KyberPrekeyId, KyberPrekeyIn, KyberPrekeyRef, LastResortUses, LocalDevice, MessageKind, OneTimePrekey,
+    OneTimePrekeyId, OneTimePrekeyIn, OpenError, Opened, PreKeySignalMessage, PrivatePrekeys, RegistrationId,
+    ServiceId, Session, SessionAddresses, SignalMessage, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite,
+    Timestamp,
 };
 
 /// The clock of every test that does not move it.
@@ -104,28 +105,43 @@ impl Party {
         }
     }
 
-    pub fn accept(
+    /// Accepts into `session`, by the suite that the message asks for.
+    pub fn accept<'s>(
         &self,
+        session: &'s mut Session,
         peer: &Self,
         message: &PreKeySignalMessage,
         kyber: Kyber,
         rng: &mut ChaCha20Rng,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Opened<'s>, AcceptError> {
         let prekeys = self.prekeys_for(message, kyber);
         match message.suite() {
-            Suite::X3dh => Session::accept_without_post_quantum_secrecy(self.local(peer), prekeys, message, rng),
-            _ => Session::accept(self.local(peer), prekeys, message, rng),
+            Suite::X3dh => session.accept_without_post_quantum_secrecy(self.local(peer), prekeys, message, rng),
+            _ => session.accept(self.local(peer), prekeys, message, rng),
         }
     }
 
     pub fn initiate(&self, peer: &Self, suite: Suite, one_time: OneTime, rng: &mut ChaCha20Rng) -> Session {
+        let mut session = Session::new();
+        self.initiate_in(&mut session, peer, suite, one_time, rng).commit();
+        session
+    }
+
+    pub fn initiate_in<'s>(
+        &self,
+        session: &'s mut Session,
+        peer: &Self,
+        suite: Suite,
+        one_time: OneTime,
+        rng: &mut ChaCha20Rng,
+    ) -> Initiated<'s> {
         let local = self.local(peer);
         match suite {
             Suite::X3dh => {
                 let bundle = peer.classical_bundle(one_time);
-                Session::initiate_without_post_quantum_secrecy(local, &bundle, NOW, rng).unwrap()
+                session.initiate_without_post_quantum_secrecy(local, &bundle, NOW, rng).unwrap()
             }
-            _ => Session::initiate(local, &peer.bundle(one_time), NOW, rng).unwrap(),
+            _ => session.initiate(local, &peer.bundle(one_time), NOW, rng).unwrap(),
         }
     }
 }
@@ -174,25 +190,21 @@ impl Published {
     }
 }
 
-/// Seals and decodes again, as the peer would see it.
+/// Seals and decodes, as the peer would see it.
 pub fn first_message(session: &mut Session, plaintext: &[u8]) -> PreKeySignalMessage {
-    match session.seal(plaintext, NOW).unwrap().commit() {
-        CiphertextMessage::PreKey(message) => {
-            let decoded = PreKeySignalMessage::decode(message.as_bytes()).unwrap();
-            assert_eq!(decoded, message);
-            decoded
-        }
-        CiphertextMessage::Signal(_) => panic!("the session is acknowledged"),
-    }
+    let sealed = session.seal(plaintext, NOW).unwrap().commit();
+    assert_eq!(sealed.kind(), MessageKind::PreKey);
+    PreKeySignalMessage::decode(sealed.as_bytes()).unwrap()
 }
 
-pub fn ordinary_message(session: &mut Session, plaintext: &[u8]) -> waxwing_protocol::SignalMessage {
-    match session.seal(plaintext, NOW).unwrap().commit() {
-        CiphertextMessage::Signal(message) => {
-            let decoded = waxwing_protocol::SignalMessage::decode(message.as_bytes()).unwrap();
-            assert_eq!(decoded, message);
-            decoded
-        }
-        CiphertextMessage::PreKey(_) => panic!("the session is not acknowledged"),
-    }
+/// Seals and decodes, as the peer would see it.
+pub fn ordinary_message(session: &mut Session, plaintext: &[u8]) -> SignalMessage {
+    let sealed = session.seal(plaintext, NOW).unwrap().commit();
+    assert_eq!(sealed.kind(), MessageKind::Signal);
+    SignalMessage::decode(sealed.as_bytes()).unwrap()
+}
+
+/// Opens an ordinary message with a budget of its own.
+pub fn open(session: &mut Session, message: &SignalMessage, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, OpenError> {
+    session.open(message, &mut Budget::default(), rng).map(Opened::commit)
 }

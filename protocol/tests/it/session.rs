@@ -1,8 +1,8 @@
 //! First message and answer, both suites, and what an open may cost.
 
-use waxwing_protocol::{OpenError, Suite};
+use waxwing_protocol::{IdentityEvent, OpenError, Session, Suite};
 
-use crate::party::{Kyber, OneTime, Party, first_message, ordinary_message, rng};
+use crate::party::{Kyber, OneTime, Party, first_message, open, ordinary_message, rng};
 
 #[test]
 fn a_first_message_and_its_answer_arrive_in_both_suites_with_and_without_one_time_prekeys() {
@@ -15,14 +15,16 @@ fn a_first_message_and_its_answer_arrive_in_both_suites_with_and_without_one_tim
                 let (alice, bob) = (Party::new(1, rng), Party::new(2, rng));
                 let mut at_alice = alice.initiate(&bob, suite, one_time, rng);
                 let message = first_message(&mut at_alice, b"hello");
-                let (mut at_bob, plaintext) = bob.accept(&alice, &message, kyber, rng).unwrap().commit();
-                assert_eq!(plaintext, b"hello");
+                let mut at_bob = Session::new();
+                let opened = bob.accept(&mut at_bob, &alice, &message, kyber, rng).unwrap();
+                assert_eq!(opened.identity(), IdentityEvent::First(*alice.identity.public_key()));
+                assert_eq!(opened.commit(), b"hello");
                 let answer = ordinary_message(&mut at_bob, b"hello yourself");
-                assert_eq!(at_alice.open(&answer, rng).unwrap().commit(), b"hello yourself");
+                assert_eq!(open(&mut at_alice, &answer, rng).unwrap(), b"hello yourself");
                 assert!(at_alice.is_acknowledged());
                 let second = ordinary_message(&mut at_alice, b"good");
-                assert_eq!(at_bob.open(&second, rng).unwrap().commit(), b"good");
-                assert_eq!(at_bob.open(&second, rng).unwrap_err(), OpenError::Duplicate { counter: 0 });
+                assert_eq!(open(&mut at_bob, &second, rng).unwrap(), b"good");
+                assert_eq!(open(&mut at_bob, &second, rng), Err(OpenError::Duplicate { counter: 0 }));
             }
         }
     }

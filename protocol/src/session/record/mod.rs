@@ -1,0 +1,95 @@
+//! Records: how a session is stored (spec §5.9). Explicit, versioned, canonical; nobody but this crate reads them.
+//!
+//! ```text
+//! 'h'                          head: which states there are, in which order
+//! 's' ‖ serial                 one state without kept keys, at most 1 KiB once acknowledged
+//! 'k' ‖ serial ‖ chain ‖ block up to 32 kept keys of one chain
+//! ```
+//! So an ordinary message rewrites one small record, and a session that skipped many is as cheap to use as any.
+
+mod codec;
+mod head;
+mod kept;
+mod load;
+mod state_record;
+
+use alloc::vec::Vec;
+
+use super::Session;
+use super::change::Change;
+use super::delta::{RecordKey, Write};
+use super::receiving::ReceivingChain;
+use super::state::State;
+
+const HEAD: u8 = b'h';
+const STATE: u8 = b's';
+const KEPT: u8 = b'k';
+
+/// Every record begins with it.
+const VERSION: u8 = 1;
+
+impl Session {
+    /// All records, as [`Self::load`] takes them: for a first copy or an export. Day to day, apply each [`Delta`](super::Delta).
+    pub fn records(&self) -> impl Iterator<Item = (RecordKey, zeroize::Zeroizing<Vec<u8>>)> {
+        let mut writes = Vec::from([self.head_write()]);
+        for state in self.states() {
+            state.write_all(&mut writes);
+        }
+        writes.into_iter().filter_map(|write| write.value.map(|value| (write.key, value)))
+    }
+
+    fn head_write(&self) -> Write {
+        let current = self.current.as_ref().map(|state| state.serial);
+        let archived = self.archived.iter().map(|state| state.serial);
+        head::write(self.next_serial, current, archived)
+    }
+}
+
+/// The head as it will be.
+pub(super) fn head_write(next_serial: u32, current: Option<u32>, archived: impl Iterator<Item = u32>) -> Write {
+    head::write(next_serial, current, archived)
+}
+
+impl State {
+    /// Every record of this state.
+    pub(super) fn write_all(&self, writes: &mut Vec<Write>) {
+        writes.push(state_record::write(self, None));
+        for chain in &self.receiving.chains {
+            kept::write_all(self.serial, chain, writes);
+        }
+    }
+
+    /// The records that `change` touches.
+    pub(super) fn write_changed(&self, change: &Change, writes: &mut Vec<Write>) {
+        writes.push(state_record::write(self, Some(change)));
+        match change {
+            Change::Sent { .. } => {}
+            Change::Chain { position, step } => {
+                if let Some(chain) = self.receiving.chains.get(*position) {
+                    kept::write_changed(self.serial, chain, step, writes);
+                }
+            }
+            Change::Ratchet(step) => {
+                if let Some(displaced) = self.receiving.displaced() {
+                    kept::delete_all(self.serial, displaced, writes);
+                }
+                kept::write_all(self.serial, &step.receiving, writes);
+            }
+        }
+    }
+
+    /// The state's record once it is archived: nobody has to repeat a first message of it any more.
+    pub(super) fn write_archived(&self, writes: &mut Vec<Write>) {
+        if self.unacknowledged.is_some() {
+            writes.push(state_record::write_archived(self));
+        }
+    }
+
+    /// Deletes every record of this state.
+    pub(super) fn write_deleted(&self, writes: &mut Vec<Write>) {
+        writes.push(Write { key: RecordKey::from_parts(STATE, &[self.serial]), value: None });
+        for chain in &self.receiving.chains {
+            kept::delete_all(self.serial, chain, writes);
+        }
+    }
+}
