@@ -1,7 +1,9 @@
 //! What the tests in `tests/` beside this crate's manifest share. Nothing depends on this crate.
 //!
 //! - [`peer`]: Signal's published library as a peer in a process of its own (`interop/README.md`).
+//! - [`ours`]: a device made of our own crate, as the other end.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
+pub mod ours;
 pub mod peer;
 pub mod schedule;

@@ -11,6 +11,7 @@
 //! The modules: [`matrix`] says which versions understand each other, [`boundaries`] what they do at the edges,
 //! [`formats`] what their bytes mean, [`ratchet`] how their keys move, [`spqr`] what the third ratchet shows, [`groups`] and
 //! [`sealed_sender`] the rest of the API across versions.
+//! [`waxwing`] puts our own crate at one end.
 //! [`witness`] derives keys and takes messages apart without any of our crates.
 #![allow(
     clippy::unwrap_used,
@@ -30,6 +31,7 @@ mod ratchet;
 mod sealed_sender;
 mod spqr;
 mod stage;
+mod waxwing;
 mod witness;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         [boundaries::TRIALS, formats::TRIALS, groups::TRIALS, ratchet::TRIALS, sealed_sender::TRIALS, spqr::TRIALS]
             .concat();
     let mut trials: Vec<_> = plain.iter().map(|(name, proof)| trial(*name, missing, *proof)).collect();
+    trials.extend(waxwing::trials().into_iter().map(|(name, proof)| trial(name, missing, proof)));
     trials.extend(matrix::rows().into_iter().map(|row| trial(row.name(), missing, move || row.prove())));
 
     let conclusion = libtest_mimic::run(&arguments, trials);
