@@ -2,6 +2,7 @@
 // standard streams. `node selftest.mjs` needs `npm ci --ignore-scripts` and takes a few seconds.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -59,7 +60,9 @@ async function pair(driver) {
     await driver.call("reset");
     const alice = await driver.call("party_create", { party: "alice", ...ALICE });
     const bob = await driver.call("party_create", { party: "bob", ...BOB });
-    for (const kind of ["one_time", "signed", "kyber"]) await driver.call("prekey_generate", { party: "bob", kind, prekey: 1 });
+    for (const kind of ["one_time", "signed", "kyber"]) {
+        await driver.call("prekey_generate", { party: "bob", kind, prekey: 1 });
+    }
     return { alice, bob };
 }
 
@@ -79,7 +82,10 @@ async function send(driver, from, to, text) {
 }
 
 async function sessions(driver, can) {
-    const kinds = [["v4", 4, { one_time: 1, kyber: 1 }], ["v4 without one-time key", 4, { kyber: 1 }]];
+    const kinds = [
+        ["v4", 4, { one_time: 1, kyber: 1 }],
+        ["v4 without one-time key", 4, { kyber: 1 }],
+    ];
     if (can.x3dh) kinds.push(["v3", 3, { one_time: 1 }], ["v3 without one-time key", 3, {}]);
     for (const [name, version, chosen] of kinds) {
         await establish(driver, chosen);
@@ -180,8 +186,14 @@ async function primitives(driver) {
     const check = (other) => driver.call("alternate_identity_verify", { public: a.public, other, ...alternate });
     assert.deepEqual([await check(b.public), await check(a.public)], [{ valid: true }, { valid: false }]);
 
-    const okm = await driver.call("hkdf", { ikm: "0b".repeat(22), salt: "000102030405060708090a0b0c", info: "f0f1f2f3f4f5f6f7f8f9", length: 42 });
-    assert.equal(okm.output, "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"); // RFC 5869 A.1
+    // RFC 5869 A.1
+    const okm = await driver.call("hkdf", {
+        ikm: "0b".repeat(22),
+        salt: "000102030405060708090a0b0c",
+        info: "f0f1f2f3f4f5f6f7f8f9",
+        length: 42,
+    });
+    assert.equal(okm.output, "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 
     const key = { key: "01".repeat(32), nonce: "00".repeat(12), ad: "" };
     const sealed = await driver.call("aes_gcm_siv_encrypt", { ...key, plaintext: "0102" });
@@ -190,6 +202,9 @@ async function primitives(driver) {
     const kyber = await driver.call("kyber_generate");
     assert.equal((await driver.call("kyber_public", { public: kyber.public })).public, kyber.public);
     assert.equal((await driver.call("kyber_private", { private: kyber.private })).private, kyber.private);
+    const [publicKey, secretKey] = [kyber.public, kyber.private].map((key) => Buffer.from(key, "hex").subarray(1));
+    assert.deepEqual(secretKey.subarray(1536, 3104), publicKey, "dk_pke || ek || H(ek) || z");
+    assert.deepEqual(secretKey.subarray(3104, 3136), createHash("sha3-256").update(publicKey).digest());
     assert.equal((await driver.call("service_id", { string: `PNI:${ALICE.name}` })).fixed_width.slice(0, 2), "01");
 
     const ids = { local_id: hex("a"), local_key: a.public, remote_id: hex("b"), remote_key: b.public };
@@ -258,8 +273,8 @@ async function groups(driver) {
     assert.equal((await decrypt(await encrypt("after ten lost"))).plaintext, hex("after ten lost"));
 
     const signing = await driver.call("key_pair");
-    const made = { kind: "sender_key", version: 3, distribution, chain_id: 5, iteration: 6, ciphertext: "0102", signing_private: signing.private };
-    const { bytes } = await driver.call("construct", made);
+    const made = { version: 3, distribution, chain_id: 5, iteration: 6, ciphertext: "0102", signing_private: signing.private };
+    const { bytes } = await driver.call("construct", { kind: "sender_key", ...made });
     const verify = (key) => driver.call("verify_sender_key_signature", { message: bytes, signing_public: key });
     assert.equal((await verify(signing.public)).valid, true);
     assert.equal((await verify((await driver.call("key_pair")).public)).valid, false);
@@ -268,14 +283,21 @@ async function groups(driver) {
 async function sealedSender(driver) {
     const { alice, bob } = await establish(driver, { one_time: 1, kyber: 1 });
     const [root, server] = [await driver.call("key_pair"), await driver.call("key_pair")];
-    const { certificate: server_certificate } = await driver.call("server_certificate", { key_id: 9, key: server.public, trust_root_private: root.private });
+    const issued = await driver.call("server_certificate", { key_id: 9, key: server.public, trust_root_private: root.private });
     const { certificate } = await driver.call("sender_certificate", {
-        uuid: ALICE.name, e164: "+14151111111", device: ALICE.device, key: alice.identity_public, expires: 31337, server_certificate, server_private: server.private,
+        uuid: ALICE.name,
+        e164: "+14151111111",
+        device: ALICE.device,
+        key: alice.identity_public,
+        expires: 31337,
+        server_certificate: issued.certificate,
+        server_private: server.private,
     });
     const valid = (time) => driver.call("certificate_validate", { certificate, trust_roots: [root.public], time });
     assert.deepEqual([await valid(31337), await valid(31338)], [{ valid: true }, { valid: false }]);
 
-    const usmc = (text) => driver.call("usmc_encrypt", { party: "alice", remote: BOB, plaintext: hex(text), certificate, hint: 1, group_id: "0a0b" });
+    const options = { certificate, hint: 1, group_id: "0a0b" };
+    const usmc = (text) => driver.call("usmc_encrypt", { party: "alice", remote: BOB, plaintext: hex(text), ...options });
     const v1 = await driver.call("sealed_encrypt", { party: "alice", remote: BOB, ...(await usmc("v1")) });
     const opened = await driver.call("sealed_decrypt", { party: "bob", ...v1, trust_root: root.public, time: 31336 });
     assert.deepEqual([opened.plaintext, opened.uuid, opened.e164, opened.device], [hex("v1"), ALICE.name, "+14151111111", 1]);

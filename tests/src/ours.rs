@@ -3,6 +3,8 @@
 //! It keeps the records that deltas told it to keep, as an app's database would, and asserts after every operation that
 //! they are what the session in memory would write anew. [`Device::restart`] forgets everything else.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a panic is the report")]
+
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;

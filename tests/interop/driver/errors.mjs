@@ -26,4 +26,4 @@ export function describe(error, { lib }) {
 }
 
 /** How some versions report an error that a callback threw. */
-const WRAPPED = /^error in method call '\w+': StoreError: (.*)$/s;
+const WRAPPED = /^error in method call '\w+': (?:callback error )?StoreError: (.*)$/s;

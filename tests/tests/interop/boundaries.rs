@@ -27,6 +27,7 @@ pub(crate) const TRIALS: &[Proof] = &[
     ("boundaries::a_changed_identity_is_refused_until_it_is_trusted", changed_identity),
     ("boundaries::a_public_key_parses_with_type_5_and_trailing_bytes", public_keys),
     ("boundaries::an_agreement_that_yields_zero_is_an_error_but_not_in_0.72.1", zero_agreement),
+    ("boundaries::a_first_message_of_another_version_or_length_is_refused", broken_first_messages),
     ("boundaries::a_base_key_that_is_not_canonical_is_refused_but_not_by_0.72.1", base_keys),
     ("boundaries::a_refused_message_leaves_the_record_unchanged", failure_changes_nothing),
     ("boundaries::2000_skipped_keys_are_kept_and_the_oldest_goes_first", skipped_keys),
@@ -265,6 +266,32 @@ fn zero_agreement() -> Result<(), Failed> {
                 refused(agreed, "invalid key agreement")?;
             }
         }
+    }
+    Ok(())
+}
+
+fn broken_first_messages() -> Result<(), Failed> {
+    type Case = (&'static str, fn(&mut Vec<u8>), &'static str);
+    let cases: [Case; 6] = [
+        ("version 5", |body| body[0] = 0x54, "ciphertext version was unrecognized <5>"),
+        ("version 2", |body| body[0] = 0x24, "ciphertext version was too old <2>"),
+        ("empty", Vec::clear, "ciphertext serialized bytes were too short <0>"),
+        ("only a version", |body| body.truncate(1), "protobuf encoding was invalid"),
+        ("cut", |body| body.truncate(200), "protobuf encoding was invalid"),
+        ("cut in its MAC", |body| body.truncate(body.len() - 1), "protobuf encoding was invalid"),
+    ];
+    for version in Version::ALL {
+        let peer = stage::peer(version);
+        let pair = Pair::with_session(&peer, &peer, Agreement::PQXDH)?;
+        let first = pair.send(b"first")?;
+        for (name, change, text) in cases {
+            let mut body = first.body.to_vec();
+            change(&mut body);
+            let outcome = pair.answer_of(&Ciphertext { kind: first.kind, body: body.into() });
+            refused(outcome, text)
+                .map_err(|failed| format!("{version}, {name}: {}", failed.message().unwrap_or("")))?;
+        }
+        assert_eq!(&*pair.answer_of(&first)?.plaintext, b"first");
     }
     Ok(())
 }

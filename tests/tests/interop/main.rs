@@ -12,7 +12,7 @@
 //! [`formats`] what their bytes mean, [`ratchet`] how their keys move, [`spqr`] what the third ratchet shows, [`groups`] and
 //! [`sealed_sender`] the rest of the API across versions.
 //! [`waxwing`] puts our own crate at one end.
-//! [`witness`] derives keys and takes messages apart without any of our crates.
+//! [`client`] tests what drives them; [`witness`] derives keys and takes messages apart without any of our crates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,6 +24,7 @@
 )]
 
 mod boundaries;
+mod client;
 mod formats;
 mod groups;
 mod matrix;
@@ -43,9 +44,16 @@ use waxwing_tests::peer::{Skip, is_installed};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let missing = is_installed().err();
-    let plain =
-        [boundaries::TRIALS, formats::TRIALS, groups::TRIALS, ratchet::TRIALS, sealed_sender::TRIALS, spqr::TRIALS]
-            .concat();
+    let plain = [
+        boundaries::TRIALS,
+        client::TRIALS,
+        formats::TRIALS,
+        groups::TRIALS,
+        ratchet::TRIALS,
+        sealed_sender::TRIALS,
+        spqr::TRIALS,
+    ]
+    .concat();
     let mut trials: Vec<_> = plain.iter().map(|(name, proof)| trial(*name, missing, *proof)).collect();
     trials.extend(waxwing::trials().into_iter().map(|(name, proof)| trial(name, missing, proof)));
     trials.extend(matrix::rows().into_iter().map(|row| trial(row.name(), missing, move || row.prove())));

@@ -66,7 +66,8 @@ export function prekeyOperations(peer, parties) {
         if (args.flag("last_resort")) party.kyberPrekeys.lastResort.add(record.id());
         return described(record);
     };
-    const publicHalf = ({ id, public: key, signature }) => ({ id, public: key, ...(signature === null ? {} : { signature }) });
+    const publicHalf = ({ id, public: key, signature }) =>
+        signature === null ? { id, public: key } : { id, public: key, signature };
 
     return {
         prekey_generate(args) {

@@ -18,7 +18,8 @@ export function sealedSenderOperations(peer, parties) {
     return {
         server_certificate(args) {
             const root = lib.PrivateKey.deserialize(args.bytes("trust_root_private"));
-            return { certificate: hex(lib.ServerCertificate.new(args.number("key_id"), publicKey(args, "key"), root).serialize()) };
+            const certificate = lib.ServerCertificate.new(args.number("key_id"), publicKey(args, "key"), root);
+            return { certificate: hex(certificate.serialize()) };
         },
 
         sender_certificate(args) {

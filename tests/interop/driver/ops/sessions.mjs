@@ -11,7 +11,8 @@ export function sessionOperations(peer, parties) {
     const ends = (args) => {
         const party = parties.of(args);
         const remote = addressOf(peer, args.object("remote"));
-        return { party, remote, common: [remote, ...(can.localAddress ? [party.address] : []), party.sessions, party.identities] };
+        const local = can.localAddress ? [party.address] : [];
+        return { party, remote, common: [remote, ...local, party.sessions, party.identities] };
     };
     const nowOf = (args) => new Date(args.numberOr("now", Date.now()));
 
@@ -63,7 +64,8 @@ export function sessionOperations(peer, parties) {
             const { party, remote } = ends(args);
             const bytes = party.sessions.bytes(remote);
             const record = lib.SessionRecord.deserialize(bytes);
-            return { has_current_state: record.hasCurrentState(nowOf(args)), record_size: bytes.length, ...inside(bytes, record) };
+            const usable = record.hasCurrentState(nowOf(args));
+            return { has_current_state: usable, record_size: bytes.length, ...inside(bytes, record) };
         },
 
         session_ratchet_key_matches(args) {
