@@ -118,6 +118,7 @@ mod curve;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 mod identity;
+pub mod import;
 mod kyber;
 mod label;
 mod message;

@@ -153,6 +153,9 @@ impl Device {
     }
 
     /// Opens one message of either kind; X3DH is accepted, as this device is here to talk to old peers.
+    ///
+    /// # Errors
+    /// A duplicate, or any other reason as text.
     pub fn decrypt(&mut self, message: &Ciphertext) -> Result<Vec<u8>, Failure> {
         let before = self.records.clone();
         let outcome = match message.kind {
@@ -202,7 +205,9 @@ impl Device {
         let plaintext = opened.commit();
         one_time_prekey.map(|id| self.one_time.remove(&id).expect("it was just used"));
         kyber_prekey.map(|id| self.kyber.remove(&id).expect("it was just used"));
-        last_resort_use.map(|last_resort_use| self.uses.insert(last_resort_use));
+        if let Some(last_resort_use) = last_resort_use {
+            self.uses.insert(last_resort_use);
+        }
         Ok(plaintext)
     }
 
@@ -274,7 +279,7 @@ fn device_address(Address { name, device }: &Address) -> Option<DeviceAddress> {
 }
 
 fn signature(prekey: &PublicPrekey) -> &[u8] {
-    prekey.signature.as_ref().map(|signature| &**signature).unwrap_or_default()
+    prekey.signature.as_deref().unwrap_or_default()
 }
 
 fn with_bundle_in<T>(bundle: &peer::Bundle, then: impl FnOnce(BundleIn<'_>) -> T) -> T {

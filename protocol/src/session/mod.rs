@@ -42,6 +42,12 @@ use crate::identity::IdentityKeyPair;
 use crate::message::PreKeySignalMessage;
 use crate::suite::Suite;
 
+/// What the import of other records builds a state from.
+pub(crate) mod state_parts {
+    pub(crate) use super::receiving::{MAX_CHAINS, ReceivingChain, ReceivingChains, SkippedKey};
+    pub(crate) use super::state::{SendingChain, State, Unacknowledged};
+}
+
 /// How many archived states a session keeps; the oldest goes first (spec §5.8).
 const MAX_ARCHIVED: usize = 40;
 
@@ -112,6 +118,16 @@ impl Session {
     #[must_use]
     pub fn is_named_by(&self, message: &PreKeySignalMessage) -> bool {
         self.states().any(|state| state.is_named_by(message))
+    }
+
+    /// A session of states made elsewhere, with serials below `next_serial`.
+    #[expect(clippy::vec_box, reason = "as the field")]
+    pub(crate) fn from_states(current: Option<Box<State>>, mut archived: Vec<Box<State>>, next_serial: u32) -> Self {
+        archived.truncate(MAX_ARCHIVED);
+        for state in &mut archived {
+            state.unacknowledged = None;
+        }
+        Self { current, archived, next_serial }
     }
 
     /// Current first, then archived from newest to oldest.

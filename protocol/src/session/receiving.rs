@@ -10,29 +10,29 @@ use crate::curve::RatchetKey;
 use crate::ratchet::{ChainKey, MessageKeys, MessageSeed, PqSalt};
 
 /// How far a message may be ahead of the last one opened in its chain.
-pub(super) const MAX_FORWARD_JUMPS: u32 = 25_000;
+pub(crate) const MAX_FORWARD_JUMPS: u32 = 25_000;
 /// How many skipped messages' keys a chain keeps; the oldest go first.
-pub(super) const MAX_SKIPPED: u32 = 2_000;
+pub(crate) const MAX_SKIPPED: u32 = 2_000;
 /// How many chains a state keeps; the oldest goes first.
-pub(super) const MAX_CHAINS: usize = 5;
+pub(crate) const MAX_CHAINS: usize = 5;
 
 /// The chains of the peer's newest ratchet keys, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct ReceivingChains {
-    pub(super) chains: Vec<ReceivingChain>,
+pub(crate) struct ReceivingChains {
+    pub(crate) chains: Vec<ReceivingChain>,
     /// The number of the next chain: a record's key names one chain for ever.
-    pub(super) next_id: u32,
+    pub(crate) next_id: u32,
 }
 
-pub(super) struct ReceivingChain {
-    pub(super) id: u32,
-    pub(super) ratchet_key: RatchetKey,
-    pub(super) chain_key: ChainKey,
-    pub(super) skipped: BTreeMap<u32, SkippedKey>,
+pub(crate) struct ReceivingChain {
+    pub(crate) id: u32,
+    pub(crate) ratchet_key: RatchetKey,
+    pub(crate) chain_key: ChainKey,
+    pub(crate) skipped: BTreeMap<u32, SkippedKey>,
 }
 
 /// What is kept of a message that has not come.
-pub(super) enum SkippedKey {
+pub(crate) enum SkippedKey {
     /// The usual: the salt of its keys becomes known with the message.
     Seed(MessageSeed),
     /// Imported from a record that kept the keys themselves.
@@ -40,7 +40,7 @@ pub(super) enum SkippedKey {
 }
 
 /// What opening a message would do to its chain. Nothing has happened yet.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A key that was kept is used up.
     Used { counter: u32 },
     /// The chain moves on, over messages that have not come.
@@ -55,27 +55,27 @@ pub(super) enum Step {
 }
 
 impl ReceivingChains {
-    pub(super) fn starting_with(ratchet_key: RatchetKey, chain_key: ChainKey) -> Self {
+    pub(crate) fn starting_with(ratchet_key: RatchetKey, chain_key: ChainKey) -> Self {
         let chain = ReceivingChain { id: 0, ratchet_key, chain_key, skipped: BTreeMap::new() };
         Self { chains: Vec::from([chain]), next_id: 1 }
     }
 
     /// The chain of a ratchet key, with its place.
-    pub(super) fn find(&self, ratchet_key: &RatchetKey) -> Option<(usize, &ReceivingChain)> {
+    pub(crate) fn find(&self, ratchet_key: &RatchetKey) -> Option<(usize, &ReceivingChain)> {
         self.chains.iter().enumerate().find(|(_, chain)| chain.ratchet_key == *ratchet_key)
     }
 
     /// A chain for a new ratchet key, not yet part of the state.
-    pub(super) fn fresh(&self, ratchet_key: RatchetKey, chain_key: ChainKey) -> ReceivingChain {
+    pub(crate) fn fresh(&self, ratchet_key: RatchetKey, chain_key: ChainKey) -> ReceivingChain {
         ReceivingChain { id: self.next_id, ratchet_key, chain_key, skipped: BTreeMap::new() }
     }
 
     /// Which chain [`Self::push`] will drop.
-    pub(super) fn displaced(&self) -> Option<&ReceivingChain> {
+    pub(crate) fn displaced(&self) -> Option<&ReceivingChain> {
         if self.chains.len() < MAX_CHAINS { None } else { self.chains.first() }
     }
 
-    pub(super) fn push(&mut self, chain: ReceivingChain) {
+    pub(crate) fn push(&mut self, chain: ReceivingChain) {
         if self.displaced().is_some() {
             self.chains.remove(0);
         }
@@ -86,7 +86,7 @@ impl ReceivingChains {
 
 impl ReceivingChain {
     /// Finds what message `counter` is keyed from: a kept key, or by walking the chain forward on a copy.
-    pub(super) fn step_to(&self, counter: u32, budget: &mut Budget) -> Result<Step, OpenError> {
+    pub(crate) fn step_to(&self, counter: u32, budget: &mut Budget) -> Result<Step, OpenError> {
         let Some(ahead) = counter.checked_sub(self.chain_key.index()) else {
             let is_kept = self.skipped.contains_key(&counter);
             return if is_kept { Ok(Step::Used { counter }) } else { Err(OpenError::Duplicate { counter }) };
@@ -125,7 +125,7 @@ impl ReceivingChain {
     }
 
     /// The keys of the message that `step` leads to.
-    pub(super) fn message_keys(&self, step: &Step, salt: PqSalt<'_>) -> Option<MessageKeys> {
+    pub(crate) fn message_keys(&self, step: &Step, salt: PqSalt<'_>) -> Option<MessageKeys> {
         match step {
             Step::Advanced { seed, .. } => Some(seed.message_keys(salt)),
             Step::Used { counter } => match self.skipped.get(counter)? {
@@ -135,7 +135,7 @@ impl ReceivingChain {
         }
     }
 
-    pub(super) fn apply(&mut self, step: Step) {
+    pub(crate) fn apply(&mut self, step: Step) {
         match step {
             Step::Used { counter } => {
                 self.skipped.remove(&counter);

@@ -12,50 +12,50 @@ use crate::ratchet::{ChainKey, RootKey};
 use crate::suite::Suite;
 use crate::time::Timestamp;
 
-pub(super) struct State {
+pub(crate) struct State {
     /// Names the state's records; never reused within a session.
-    pub(super) serial: u32,
-    pub(super) suite: Suite,
-    pub(super) local_identity: IdentityKey,
-    pub(super) remote_identity: IdentityKey,
-    pub(super) local_registration_id: RegistrationId,
-    pub(super) remote_registration_id: RegistrationId,
-    pub(super) addresses: Option<SessionAddresses>,
+    pub(crate) serial: u32,
+    pub(crate) suite: Suite,
+    pub(crate) local_identity: IdentityKey,
+    pub(crate) remote_identity: IdentityKey,
+    pub(crate) local_registration_id: RegistrationId,
+    pub(crate) remote_registration_id: RegistrationId,
+    pub(crate) addresses: Option<SessionAddresses>,
     /// The initiator's ephemeral key: with the suite, the state's name (spec §5.6).
-    pub(super) base_key: BaseKey,
-    pub(super) root_key: RootKey,
-    pub(super) sending: SendingChain,
-    pub(super) receiving: ReceivingChains,
+    pub(crate) base_key: BaseKey,
+    pub(crate) root_key: RootKey,
+    pub(crate) sending: SendingChain,
+    pub(crate) receiving: ReceivingChains,
     /// On the initiator's side until the peer's first answer: what every message must repeat.
-    pub(super) unacknowledged: Option<Unacknowledged>,
+    pub(crate) unacknowledged: Option<Unacknowledged>,
 }
 
 /// The sending chain with the ratchet key it belongs to (spec §5.2).
-pub(super) struct SendingChain {
-    pub(super) private: PrivateKey,
-    pub(super) public: RatchetKey,
-    pub(super) chain_key: ChainKey,
+pub(crate) struct SendingChain {
+    pub(crate) private: PrivateKey,
+    pub(crate) public: RatchetKey,
+    pub(crate) chain_key: ChainKey,
     /// The number of the last message of the chain before this one, or 0 (spec §5.2).
-    pub(super) previous_counter: u32,
+    pub(crate) previous_counter: u32,
 }
 
 /// What a responder needs to join, repeated with every message until it answers (spec §5.5).
 #[derive(Clone, Debug)]
-pub(super) struct Unacknowledged {
-    pub(super) since: Timestamp,
-    pub(super) one_time_prekey_id: Option<OneTimePrekeyId>,
-    pub(super) signed_prekey_id: SignedPrekeyId,
-    pub(super) kyber: Option<(KyberPrekeyId, KyberCiphertext)>,
+pub(crate) struct Unacknowledged {
+    pub(crate) since: Timestamp,
+    pub(crate) one_time_prekey_id: Option<OneTimePrekeyId>,
+    pub(crate) signed_prekey_id: SignedPrekeyId,
+    pub(crate) kyber: Option<(KyberPrekeyId, KyberCiphertext)>,
 }
 
 impl State {
-    pub(super) fn is_named_by(&self, message: &PreKeySignalMessage) -> bool {
+    pub(crate) fn is_named_by(&self, message: &PreKeySignalMessage) -> bool {
         self.suite == message.suite() && self.base_key == *message.base_key()
     }
 }
 
 impl SendingChain {
-    pub(super) fn new(pair: KeyPair, chain_key: ChainKey, previous_counter: u32) -> Self {
+    pub(crate) fn new(pair: KeyPair, chain_key: ChainKey, previous_counter: u32) -> Self {
         let public = RatchetKey::from_point(pair.public());
         Self { private: pair.into_private(), public, chain_key, previous_counter }
     }
