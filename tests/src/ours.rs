@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a panic is the report")]
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -13,11 +14,12 @@ use rand_core::SeedableRng;
 use waxwing_protocol::{
     Budget, Bundle, BundleIn, ClassicalBundle, Consumed, DeviceAddress, DeviceId, IdentityEvent, IdentityKeyPair,
     KyberPrekey, KyberPrekeyId, KyberPrekeyIn, KyberPrekeyRef, LastResortUses, LocalDevice, MessageKind, OneTimePrekey,
-    OneTimePrekeyId, OneTimePrekeyIn, OpenError, PreKeySignalMessage, PrivatePrekeys, RegistrationId, ServiceId,
-    Session, SessionAddresses, SignalMessage, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite, Timestamp,
+    OneTimePrekeyId, OneTimePrekeyIn, OpenError, PreKeySignalMessage, PrivatePrekeys, RegistrationId, SealError,
+    ServiceId, Session, SessionAddresses, SignalMessage, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite,
+    Timestamp, import,
 };
 
-use crate::peer::{self, Address, Ciphertext, MessageType, PublicPrekey};
+use crate::peer::{self, Address, Ciphertext, MessageType, Party, PeerError, PrekeyKind, PublicPrekey};
 use crate::schedule::{Endpoint, OpenFailure};
 
 /// Whether a Kyber prekey answers once or often.
@@ -141,7 +143,15 @@ impl Device {
 
     /// Seals one message.
     pub fn encrypt(&mut self, plaintext: &[u8]) -> Ciphertext {
-        let sealed = self.session.seal(plaintext, self.now).expect("there is a session");
+        self.try_encrypt(plaintext).expect("there is a session")
+    }
+
+    /// Seals one message, if the session lets it.
+    ///
+    /// # Errors
+    /// The session's.
+    pub fn try_encrypt(&mut self, plaintext: &[u8]) -> Result<Ciphertext, SealError> {
+        let sealed = self.session.seal(plaintext, self.now)?;
         store(&mut self.records, &sealed.delta());
         let message = sealed.commit();
         self.check_records();
@@ -149,7 +159,7 @@ impl Device {
             MessageKind::PreKey => MessageType::PreKey,
             MessageKind::Signal => MessageType::Whisper,
         };
-        Ciphertext { kind, body: message.into_bytes().into() }
+        Ok(Ciphertext { kind, body: message.into_bytes().into() })
     }
 
     /// Opens one message of either kind; X3DH is accepted, as this device is here to talk to old peers.
@@ -211,10 +221,52 @@ impl Device {
         Ok(plaintext)
     }
 
+    /// Takes over from a party of the library: its identity, its prekeys and its session, from the library's own records.
+    /// The party must not use them any more. Its sessions carry no addresses, as before 0.91. Also says how many states were left out.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn take_over(seed: u64, party: &Party<'_>, remote: Address) -> Result<(Self, usize), PeerError> {
+        let mut device = Self::new(seed, party.address(), remote, Use::Often);
+        device.identity = import::identity_key_pair(&party.info().identity_key_pair).expect("the identity imports");
+        device.registration_id = RegistrationId(party.info().registration_id);
+        device.one_time = BTreeMap::new();
+        for id in party.prekey_ids(PrekeyKind::OneTime)? {
+            let record = party.export_prekey(PrekeyKind::OneTime, id)?.record;
+            let prekey = import::one_time_prekey(&record).expect("a prekey imports");
+            device.one_time.insert(prekey.id(), prekey);
+        }
+        for id in party.prekey_ids(PrekeyKind::Signed)? {
+            let record = party.export_prekey(PrekeyKind::Signed, id)?.record;
+            device.signed = import::signed_prekey(&record, &device.identity).expect("a signed prekey imports");
+        }
+        device.kyber = BTreeMap::new();
+        for id in party.prekey_ids(PrekeyKind::Kyber)? {
+            let record = party.export_prekey(PrekeyKind::Kyber, id)?.record;
+            let prekey = import::kyber_prekey(&record, &device.identity).expect("a Kyber prekey imports");
+            device.kyber.insert(prekey.id(), (prekey, Use::Often));
+        }
+        let record = party.export_session(&device.remote)?;
+        let imported = import::session(&record, None).expect("the session imports");
+        device.session = imported.session;
+        // The record's times are the library's clock's.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        device.now = Timestamp(u64::try_from(now).expect("before the year 584 million"));
+        device.records =
+            device.session.records().map(|(key, value)| (key.as_bytes().to_vec(), value.to_vec())).collect();
+        device.restart();
+        Ok((device, imported.left_out))
+    }
+
     /// Forgets everything but what was stored.
     pub fn restart(&mut self) {
         self.session = Session::load(&self.records).expect("our own records load");
         self.check_records();
+    }
+
+    /// Adds to the clock.
+    pub fn wait(&mut self, milliseconds: u64) {
+        self.now = Timestamp(self.now.0.saturating_add(milliseconds));
     }
 
     /// The session, to look at.

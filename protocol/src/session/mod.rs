@@ -37,7 +37,7 @@ pub use self::open::Opened;
 pub use self::seal::Sealed;
 use self::state::State;
 use crate::address::{RegistrationId, SessionAddresses};
-use crate::curve::IdentityKey;
+use crate::curve::{BaseKey, IdentityKey};
 use crate::identity::IdentityKeyPair;
 use crate::message::PreKeySignalMessage;
 use crate::suite::Suite;
@@ -93,6 +93,12 @@ impl Session {
     #[must_use]
     pub fn suite(&self) -> Option<Suite> {
         self.current.as_ref().map(|state| state.suite)
+    }
+
+    /// The initiator's ephemeral key of the current state: with the suite, its name (spec §5.6).
+    #[must_use]
+    pub fn base_key(&self) -> Option<&BaseKey> {
+        self.current.as_ref().map(|state| &state.base_key)
     }
 
     /// Whom the current state is with.

@@ -1,5 +1,9 @@
 //! Our own crate at one end, Signal's library at the other: what issue after issue promises is live here.
 
+mod import;
+mod limits;
+mod storm;
+
 use libtest_mimic::Failed;
 
 use waxwing_tests::{
@@ -13,10 +17,10 @@ use waxwing_tests::{
 
 use crate::stage::{self, alice, bob};
 
-type Boxed = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
+pub(super) type Boxed = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
 
 /// Which agreement with which version: all that a session without SPQR can be had with.
-const PAIRINGS: [(Version, bool); 3] = [(V0_72_1, false), (V0_72_1, true), (V0_90_0, true)];
+pub(super) const PAIRINGS: [(Version, bool); 3] = [(V0_72_1, false), (V0_72_1, true), (V0_90_0, true)];
 
 pub(crate) fn trials() -> Vec<(String, Boxed)> {
     let mut trials: Vec<(String, Boxed)> = Vec::new();
@@ -31,6 +35,9 @@ pub(crate) fn trials() -> Vec<(String, Boxed)> {
             }
         }
     }
+    trials.extend(storm::trials());
+    trials.extend(limits::trials());
+    trials.extend(import::trials());
     trials
 }
 
@@ -140,7 +147,7 @@ impl Pairing {
 }
 
 /// Service ids in half of the runs, plain names in the others.
-fn addresses(seed: u64) -> (Address, Address) {
+pub(super) fn addresses(seed: u64) -> (Address, Address) {
     if seed.is_multiple_of(2) { (alice(), bob()) } else { (Address::new("alice", 1), Address::new("bob", 2)) }
 }
 
@@ -150,6 +157,6 @@ fn plaintext(seed: u64, i: u8) -> Vec<u8> {
     (0..len).map(|at| at as u8 ^ i).collect()
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), Failed> {
+pub(super) fn expect(holds: bool, what: &str) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(format!("it does not hold that {what}").into()) }
 }
