@@ -9,5 +9,15 @@
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
 #![allow(unreachable_pub, reason = "one binary, many modules")]
 
+mod device;
+mod limits;
+mod model;
 mod party;
+mod records;
 mod session;
+
+/// Cases of a property test: `WAXWING_CASES`, or this many.
+fn cases(default: u32) -> proptest::test_runner::Config {
+    let cases = std::env::var("WAXWING_CASES").map_or(default, |cases| cases.parse().expect("a number"));
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}
