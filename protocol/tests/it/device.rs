@@ -111,7 +111,9 @@ impl Device {
         };
         let used = settle(opened, records, fate)?;
         let (plaintext, last_resort_use) = used;
-        last_resort_use.map(|last_resort_use| party.uses.insert(last_resort_use));
+        if let Some(last_resort_use) = last_resort_use {
+            party.uses.insert(last_resort_use);
+        }
         Ok(plaintext)
     }
 
