@@ -89,6 +89,10 @@ impl Session {
         let mut left = *budget;
         let named = self.states().enumerate().find(|(_, state)| state.is_named_by(message));
         let (position, state) = named.ok_or(OpenError::NoSession)?;
+        // Outside the MAC, and a caller may look at it: it must not name somebody else (spec §5.6).
+        if state.remote_identity != *message.identity_key() {
+            return Err(OpenError::Forged);
+        }
         match state.try_open(message.message(), &mut left, rng) {
             Ok(trial) => {
                 let position = if self.current.is_some() { position.checked_sub(1) } else { Some(position) };

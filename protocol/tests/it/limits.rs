@@ -1,8 +1,8 @@
 //! The limits of spec §5.5, §5.7 and §5.8, each at its edge; ATTACKS B3 (skipped-key exhaustion).
 
 use waxwing_protocol::{
-    AcceptError, Budget, IdentityEvent, MAX_MESSAGE_LEN, OpenError, RecordError, SealError, Session, SignalMessage,
-    Suite, Timestamp,
+    AcceptError, Budget, IdentityEvent, MAX_MESSAGE_LEN, OpenError, PreKeySignalMessage, RecordError, SealError,
+    Session, SignalMessage, Suite, Timestamp,
 };
 
 use crate::device::Device;
@@ -251,6 +251,27 @@ fn a_first_message_of_a_known_state_is_not_accepted_anew() {
     let opened = at_bob.open_first(&second, &mut Budget::default(), &mut rng).unwrap();
     assert_eq!(opened.consumed(), waxwing_protocol::Consumed::default(), "no prekey is used twice");
     assert_eq!(opened.commit(), b"2");
+}
+
+/// The identity key outside is not under the MAC: ATTACKS A4.
+#[test]
+fn a_first_message_that_names_a_known_state_and_another_identity_is_refused() {
+    let mut rng = rng(16);
+    let (alice, bob, mallory) = (Party::new(1, &mut rng), Party::new(2, &mut rng), Party::new(3, &mut rng));
+    let mut at_alice = alice.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
+    let (first, second) = (first_message(&mut at_alice, b"1"), first_message(&mut at_alice, b"2"));
+    let mut at_bob = Session::new();
+    let _ = bob.accept(&mut at_bob, &alice, &first, Kyber::LastResort, &mut rng).unwrap().commit();
+
+    let (honest, claimed) = (alice.identity.public_key().to_bytes(), mallory.identity.public_key().to_bytes());
+    let mut bytes = second.as_bytes().to_vec();
+    let at = bytes.windows(33).position(|window| window == honest).unwrap();
+    bytes[at..at + 33].copy_from_slice(&claimed);
+    let forged = PreKeySignalMessage::decode(&bytes).unwrap();
+    assert_eq!(forged.identity_key(), mallory.identity.public_key());
+    assert!(at_bob.is_named_by(&forged));
+    assert_eq!(at_bob.open_first(&forged, &mut Budget::default(), &mut rng).unwrap_err(), OpenError::Forged);
+    assert_eq!(at_bob.open_first(&second, &mut Budget::default(), &mut rng).unwrap().commit(), b"2");
 }
 
 #[test]
