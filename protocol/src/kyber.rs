@@ -16,6 +16,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::curve::PublicKeyError;
 
+#[cfg(test)]
+mod tests;
+
 /// The type byte of Kyber1024 keys and ciphertexts.
 const KYBER1024: u8 = 0x08;
 

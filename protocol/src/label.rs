@@ -10,6 +10,12 @@ impl Label {
     pub(crate) const fn as_bytes(self) -> &'static [u8] {
         self.0
     }
+
+    /// Test vectors bring infos of their own; they live as long as the test.
+    #[cfg(test)]
+    pub(crate) fn for_test(bytes: &[u8]) -> Self {
+        Self(alloc::vec::Vec::from(bytes).leak())
+    }
 }
 
 /// HKDF info of X3DH's output (spec §3.3).

@@ -2,6 +2,8 @@
 
 mod cbc;
 mod kdf;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::cbc::{CbcError, decrypt, encrypt};
 pub(crate) use self::kdf::{Salt, hkdf, hmac};

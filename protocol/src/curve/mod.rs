@@ -12,6 +12,8 @@
 mod point;
 mod private;
 mod public;
+#[cfg(test)]
+mod tests;
 mod xeddsa;
 
 pub(crate) use self::point::Point;

@@ -18,6 +18,9 @@ use super::point::Point;
 use super::private::KeyPair;
 use crate::label;
 
+#[cfg(test)]
+mod tests;
+
 /// An XEdDSA signature: R ‖ s, 64 bytes, with the sign of the signer's Edwards point in the top bit (spec §1.5).
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Signature([u8; 64]);
