@@ -10,9 +10,15 @@
 #![allow(unreachable_pub, reason = "one binary, many modules")]
 
 mod device;
+mod formats;
+#[allow(dead_code, reason = "the attacks use the rest")]
+mod initiator;
 mod limits;
 mod model;
 mod party;
+mod properties;
+#[allow(dead_code, reason = "the attacks use the rest")]
+mod proto;
 mod records;
 mod session;
 
