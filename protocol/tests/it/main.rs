@@ -9,15 +9,17 @@
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
 #![allow(unreachable_pub, reason = "one binary, many modules")]
 
+mod attacks;
 mod device;
+mod edge_keys;
 mod formats;
-#[allow(dead_code, reason = "the attacks use the rest")]
 mod initiator;
 mod limits;
+#[cfg(target_os = "linux")]
+mod memory;
 mod model;
 mod party;
 mod properties;
-#[allow(dead_code, reason = "the attacks use the rest")]
 mod proto;
 mod records;
 mod session;

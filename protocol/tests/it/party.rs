@@ -121,6 +121,19 @@ impl Party {
         }
     }
 
+    /// Accepts into a session without any state, and commits.
+    pub fn join(
+        &self,
+        peer: &Self,
+        message: &PreKeySignalMessage,
+        kyber: Kyber,
+        rng: &mut ChaCha20Rng,
+    ) -> Result<(Session, Vec<u8>), AcceptError> {
+        let mut session = Session::new();
+        let plaintext = self.accept(&mut session, peer, message, kyber, rng)?.commit();
+        Ok((session, plaintext))
+    }
+
     pub fn initiate(&self, peer: &Self, suite: Suite, one_time: OneTime, rng: &mut ChaCha20Rng) -> Session {
         let mut session = Session::new();
         self.initiate_in(&mut session, peer, suite, one_time, rng).commit();
