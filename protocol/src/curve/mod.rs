@@ -17,7 +17,7 @@ mod tests;
 mod xeddsa;
 
 pub(crate) use self::point::Point;
-pub(crate) use self::private::{KeyPair, NonContributory, PrivateKey, SharedSecret};
+pub(crate) use self::private::{KeyPair, NonContributory, PrivateKey, RatchetPair, SharedSecret};
 pub use self::public::{BaseKey, IdentityKey, PrekeyPublic, PublicKeyError, RatchetKey};
 pub(crate) use self::public::{Decoded, EncodedKey, public_key};
 #[cfg_attr(not(feature = "hazmat"), allow(unreachable_pub, reason = "public through hazmat"))]

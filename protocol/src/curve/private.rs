@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
 use rand_core::CryptoRng;
 use subtle::{Choice, ConditionallyNegatable, ConstantTimeEq};
@@ -11,6 +12,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::point::Point;
+use super::public::{EncodedKey, RatchetKey};
 
 /// 32 bytes, clamped (RFC 7748 §5). Boxed so that a move leaves no copy behind.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -79,16 +81,6 @@ impl KeyPair {
         Self::from_private(PrivateKey::generate(rng))
     }
 
-    /// A second owner of the same keys: the responder's signed prekey is also its first ratchet key.
-    pub(crate) fn duplicate(&self) -> Self {
-        Self { private: PrivateKey::from_bytes(self.private.as_bytes()), public: self.public, sign: self.sign }
-    }
-
-    /// Gives up the public half.
-    pub(crate) fn into_private(self) -> PrivateKey {
-        self.private
-    }
-
     pub(crate) fn private(&self) -> &PrivateKey {
         &self.private
     }
@@ -103,6 +95,30 @@ impl KeyPair {
 
     pub(crate) fn agree(&self, theirs: &Point) -> Result<SharedSecret, NonContributory> {
         self.private.agree(theirs)
+    }
+}
+
+/// A key pair that only ever agrees: its Edwards form and sign are not wanted, which saves an inversion with every
+/// ratchet step.
+pub(crate) struct RatchetPair {
+    pub(crate) private: PrivateKey,
+    pub(crate) public: RatchetKey,
+}
+
+impl RatchetPair {
+    pub(crate) fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self::from_private(PrivateKey::generate(rng))
+    }
+
+    pub(crate) fn from_private(private: PrivateKey) -> Self {
+        let u = MontgomeryPoint::mul_base_clamped(*private.as_bytes()).to_bytes();
+        Self { private, public: RatchetKey::from_stored(EncodedKey::from_canonical(u)) }
+    }
+
+    /// A second owner of the same keys: the responder's signed prekey is also its first ratchet key.
+    pub(crate) fn of_prekey(pair: &KeyPair) -> Self {
+        let private = PrivateKey::from_bytes(pair.private.as_bytes());
+        Self { private, public: RatchetKey::from_point(&pair.public) }
     }
 }
 
@@ -122,5 +138,29 @@ impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { private: _, public, sign: _ } = self;
         f.debug_struct("KeyPair").field("public", public).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RatchetPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { private: _, public } = self;
+        f.debug_struct("RatchetPair").field("public", public).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratchet_pair_has_the_public_key_of_any_other_pair() {
+        for seed in 0..64 {
+            let bytes = [seed; 32];
+            let pair = KeyPair::from_private(PrivateKey::from_bytes(&bytes));
+            let ratchet = RatchetPair::from_private(PrivateKey::from_bytes(&bytes));
+            assert_eq!(ratchet.public, RatchetKey::from_point(pair.public()), "{seed}");
+            let copy = RatchetPair::of_prekey(&pair);
+            assert_eq!((copy.public, copy.private.as_bytes()), (ratchet.public, ratchet.private.as_bytes()), "{seed}");
+        }
     }
 }

@@ -75,6 +75,11 @@ impl EncodedKey {
         Self(*point.as_bytes())
     }
 
+    /// From a u-coordinate that was computed.
+    pub(super) const fn from_canonical(u: [u8; 32]) -> Self {
+        Self(u)
+    }
+
     pub(crate) const fn as_u(&self) -> &[u8; 32] {
         &self.0
     }

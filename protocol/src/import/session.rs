@@ -12,7 +12,7 @@ use super::proto::{
 };
 use super::{ImportError, array, require};
 use crate::address::{RegistrationId, SessionAddresses};
-use crate::curve::{BaseKey, Decoded, IdentityKey, PublicKeyError, RatchetKey};
+use crate::curve::{BaseKey, Decoded, IdentityKey, PrivateKey, PublicKeyError, RatchetKey, RatchetPair};
 use crate::kyber::KyberCiphertext;
 use crate::prekey::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
 use crate::ratchet::{ChainKey, MessageKeys, MessageSeed, RootKey};
@@ -98,8 +98,8 @@ fn sending_chain(structure: &SessionStructure) -> Result<SendingChain, ImportErr
     let chain = require(structure.sender_chain.as_ref(), "sender_chain")?;
     let private = Zeroizing::new(array(&chain.ratchet_private, "ratchet_private")?);
     let chain_key = chain_key(chain)?;
-    let pair = crate::curve::KeyPair::from_private(crate::curve::PrivateKey::from_bytes(&private));
-    let sending = SendingChain::new(pair, chain_key, structure.previous_counter);
+    let ratchet = RatchetPair::from_private(PrivateKey::from_bytes(&private));
+    let sending = SendingChain::new(ratchet, chain_key, structure.previous_counter);
     if sending.public.to_bytes()[..] == chain.ratchet_public[..] { Ok(sending) } else { Err(ImportError::KeyPair) }
 }
 

@@ -11,7 +11,7 @@ use super::record;
 use super::state::{SendingChain, State, Unacknowledged};
 use super::{LocalDevice, MAX_ARCHIVED, Session};
 use crate::agreement::{self, Consumed, Initiation, NonContributoryAgreement};
-use crate::curve::{KeyPair, RatchetKey};
+use crate::curve::{RatchetKey, RatchetPair};
 use crate::prekey::{Bundle, ClassicalBundle, Offer};
 use crate::suite::Suite;
 use crate::time::Timestamp;
@@ -84,8 +84,8 @@ impl Session {
     ) -> Result<Initiated<'_>, NonContributoryAgreement> {
         let Initiation { secrets, base_key, kyber } = initiation;
         let (signed_prekey_id, signed_prekey) = offer.signed_prekey;
-        let ratchet = KeyPair::generate(rng);
-        let (root_key, chain_key) = secrets.root_key.step(ratchet.private(), &signed_prekey.point)?;
+        let ratchet = RatchetPair::generate(rng);
+        let (root_key, chain_key) = secrets.root_key.step(&ratchet.private, &signed_prekey.point)?;
         let theirs = RatchetKey::from_point(&signed_prekey.point);
         let one_time_prekey_id = offer.one_time_prekey.map(|(id, _)| id);
         let state = Box::new(State {

@@ -15,7 +15,7 @@ use super::receiving::{ReceivingChain, Step};
 use super::state::{SendingChain, State};
 use super::{MAX_ARCHIVED, Session, record};
 use crate::agreement::Consumed;
-use crate::curve::{IdentityKey, KeyPair};
+use crate::curve::{IdentityKey, RatchetPair};
 use crate::message::{PreKeySignalMessage, SignalMessage};
 use crate::ratchet::PqSalt;
 
@@ -188,8 +188,8 @@ impl State {
         let plaintext = self.authenticate(&receiving, &step, message)?;
         receiving.apply(step);
 
-        let ratchet = KeyPair::generate(rng);
-        let (root_key, chain_key) = root_key.step(ratchet.private(), &theirs).map_err(|_| OpenError::Forged)?;
+        let ratchet = RatchetPair::generate(rng);
+        let (root_key, chain_key) = root_key.step(&ratchet.private, &theirs).map_err(|_| OpenError::Forged)?;
         let previous_counter = self.sending.chain_key.index().saturating_sub(1);
         let sending = SendingChain::new(ratchet, chain_key, previous_counter);
         Ok(Trial { change: Change::Ratchet(Box::new(RatchetStep { root_key, receiving, sending })), plaintext })

@@ -11,6 +11,7 @@ use super::receiving::ReceivingChains;
 use super::state::{SendingChain, State};
 use super::{LocalDevice, Session};
 use crate::agreement::{self, PrivatePrekeys, Response};
+use crate::curve::RatchetPair;
 use crate::message::PreKeySignalMessage;
 
 impl Session {
@@ -76,7 +77,7 @@ impl Session {
             addresses: local.addresses,
             base_key: *message.base_key(),
             root_key: secrets.root_key,
-            sending: SendingChain::new(prekeys.signed.pair().duplicate(), secrets.chain_key, 0),
+            sending: SendingChain::new(RatchetPair::of_prekey(prekeys.signed.pair()), secrets.chain_key, 0),
             receiving: ReceivingChains::default(),
             unacknowledged: None,
         });

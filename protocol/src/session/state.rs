@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::receiving::ReceivingChains;
 use crate::address::{RegistrationId, SessionAddresses};
-use crate::curve::{BaseKey, IdentityKey, KeyPair, PrivateKey, RatchetKey};
+use crate::curve::{BaseKey, IdentityKey, PrivateKey, RatchetKey, RatchetPair};
 use crate::kyber::KyberCiphertext;
 use crate::message::PreKeySignalMessage;
 use crate::prekey::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
@@ -55,9 +55,9 @@ impl State {
 }
 
 impl SendingChain {
-    pub(crate) fn new(pair: KeyPair, chain_key: ChainKey, previous_counter: u32) -> Self {
-        let public = RatchetKey::from_point(pair.public());
-        Self { private: pair.into_private(), public, chain_key, previous_counter }
+    pub(crate) fn new(ratchet: RatchetPair, chain_key: ChainKey, previous_counter: u32) -> Self {
+        let RatchetPair { private, public } = ratchet;
+        Self { private, public, chain_key, previous_counter }
     }
 }
 
