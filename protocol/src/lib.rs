@@ -80,7 +80,7 @@
 //! | 1. [`Session::load`] the peer device's records | 1. decode; [`Session::load`] |
 //! | 2. without a session: fetch a bundle, [`BundleIn::verify`], compare its identity, [`Session::initiate`] | 2. [`Session::open`]; for a first message [`Session::open_first`] if [it names a state](Session::is_named_by), else load the prekeys it names and [`Session::accept`] |
 //! | 3. [`Session::seal`] | 3. decide on [`Opened::identity`] |
-//! | 4. **one transaction**: [`Sealed::delta`]'s writes, and the ciphertext | 4. **one transaction**: [`Opened::delta`]'s writes, what was [`Consumed`], and the plaintext |
+//! | 4. **one transaction**: [`Sealed::delta`]'s writes, and the [ciphertext](Sealed::message) | 4. **one transaction**: [`Opened::delta`]'s writes, what was [`Consumed`], and the [plaintext](Opened::plaintext) |
 //! | 5. [`Sealed::commit`]; send the ciphertext, after a restart the stored one | 5. [`Opened::commit`]; acknowledge the message |
 //!
 //! Besides:

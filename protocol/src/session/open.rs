@@ -242,6 +242,12 @@ impl<'s> Opened<'s> {
         Delta { writes, consumed: *consumed, identity: *identity }
     }
 
+    /// What was said: to be stored in the delta's transaction, because no key is left to open the message again.
+    #[must_use]
+    pub fn plaintext(&self) -> &[u8] {
+        &self.plaintext
+    }
+
     /// What this says about who the peer is; the same as in [`Self::delta`].
     #[must_use]
     pub const fn identity(&self) -> IdentityEvent {
@@ -254,7 +260,7 @@ impl<'s> Opened<'s> {
     }
 
     /// Moves the session on, and hands out the plaintext.
-    #[must_use = "the plaintext can be had only once"]
+    #[must_use = "no key is left to open the message again"]
     pub fn commit(mut self) -> Vec<u8> {
         match self.target {
             Target::Current(change) => {

@@ -95,6 +95,12 @@ impl Sealed<'_> {
         Delta { writes, consumed: Consumed::default(), identity: IdentityEvent::Unchanged }
     }
 
+    /// What will be sent: to be stored in the delta's transaction, so that a restart sends it instead of sealing again.
+    #[must_use]
+    pub const fn message(&self) -> &CiphertextMessage {
+        &self.message
+    }
+
     /// Moves the session on, and hands out what to send.
     #[must_use = "send the message"]
     pub fn commit(self) -> CiphertextMessage {
