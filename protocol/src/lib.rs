@@ -83,7 +83,8 @@
 //! | 4. **one transaction**: [`Sealed::delta`]'s writes, and the [ciphertext](Sealed::message) | 4. **one transaction**: [`Opened::delta`]'s writes, what was [`Consumed`], and the [plaintext](Opened::plaintext) |
 //! | 5. [`Sealed::commit`]; send the ciphertext, after a restart the stored one | 5. [`Opened::commit`]; acknowledge the message |
 //!
-//! Besides:
+//! `examples/two_party.rs`, `persist.rs` and `migrate.rs` in the repository show this at length, with crashes and with a
+//! move from the official library. Besides:
 //!
 //! - **Know whose identity key it is.** [`Bundle::identity_key`] and [`PreKeySignalMessage::identity_key`] are claims until
 //!   compared with what is known of the person.

@@ -18,6 +18,7 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
+mod examples;
 mod party;
 mod properties;
 mod proto;
