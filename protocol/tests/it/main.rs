@@ -12,13 +12,13 @@
 mod attacks;
 mod device;
 mod edge_keys;
+mod examples;
 mod formats;
 mod initiator;
 mod limits;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;
-mod examples;
 mod party;
 mod properties;
 mod proto;
