@@ -1,0 +1,58 @@
+//! Every string that separates one use of a key from another. Mirrors spec/00-conventions.md §0.2, table 2.
+//!
+//! Invariants: labels are ASCII without 0x00 and are always followed by 0x00 where they are used (spec §10.5), so that no
+//! label with its input can be read as another label with another input; a test compares this file with the table.
+use alloc::vec::Vec;
+
+use sha2::{Digest, Sha256};
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Label(pub(crate) &'static str);
+
+impl Label {
+    /// `label ‖ 0x00 ‖ context`: what is signed, or the `info` of an HKDF (spec §10.5).
+    pub(crate) fn with(self, context: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.len().saturating_add(context.len()).saturating_add(1));
+        bytes.extend_from_slice(self.0.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(context);
+        bytes
+    }
+
+    /// `SHA-256(label ‖ 0x00 ‖ content)` (spec §10.5).
+    pub(crate) fn hash(self, content: &[u8]) -> [u8; 32] {
+        Sha256::new().chain_update(self.0.as_bytes()).chain_update([0]).chain_update(content).finalize().into()
+    }
+}
+
+// Identity, spec/11.
+pub(crate) const ACCOUNT_ID: Label = Label("waxwing/1 account id");
+
+/// Every label of this crate, for the test; a new constant is added here too.
+#[cfg(test)]
+const ALL: &[Label] = &[ACCOUNT_ID];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b14_labels_are_distinct_ascii_and_no_label_contains_the_separator() {
+        for (index, label) in ALL.iter().enumerate() {
+            assert!(label.0.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", label.0);
+            assert!(label.0.starts_with("waxwing/"), "{}", label.0);
+            assert!(!ALL[..index].contains(label), "{} stands twice", label.0);
+        }
+    }
+
+    #[test]
+    fn b14_the_table_of_the_specification_has_exactly_these_labels() {
+        let spec = include_str!("../../spec/00-conventions.md");
+        let table = spec.split("### Table 2").nth(1).expect("table 2 exists");
+        let rows: Vec<_> = table.lines().filter_map(|line| line.split('`').nth(1)).collect();
+        for label in ALL {
+            assert_eq!(rows.iter().filter(|row| **row == label.0).count(), 1, "{} in table 2", label.0);
+        }
+    }
+}
