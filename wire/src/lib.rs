@@ -10,9 +10,14 @@ extern crate alloc;
 
 mod base32;
 pub mod canonical;
+pub mod delivery;
 pub mod id;
+mod kdf;
 mod keys;
 mod label;
+pub mod padding;
+pub mod pow;
+pub mod sealed;
 pub mod signature;
 pub mod time;
 
