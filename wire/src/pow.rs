@@ -78,8 +78,8 @@ impl Puzzle {
 pub struct Difficulty(u8);
 
 impl Difficulty {
-    /// About a second on one core of today's laptops and phones (spec §14.4 says how that was measured).
-    pub const DEFAULT: Self = Self(22);
+    /// About a second on one core that has SHA instructions (spec §14.4 says how that was measured).
+    pub const DEFAULT: Self = Self(24);
     /// More than this nobody has to solve: a client refuses a server that asks for it.
     pub const MAX: Self = Self(40);
 

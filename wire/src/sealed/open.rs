@@ -127,9 +127,9 @@ impl Opener {
     fn segment(&mut self, segment: &[u8], out: &mut Vec<u8>) -> Result<(), OpenError> {
         let (ciphertext, tag) = segment.split_last_chunk::<16>().ok_or(OpenError::Forged)?;
         let start = out.len();
-        out.resize(start.saturating_add(ciphertext.len()), 0);
+        out.extend_from_slice(ciphertext);
         let target = out.get_mut(start..).ok_or(OpenError::Forged)?;
-        self.stream.open(ciphertext, tag, target).map_err(|_| OpenError::Forged)?;
+        self.stream.open(target, tag).map_err(|_| OpenError::Forged)?;
         if self.content.is_none() {
             let (&length, _) = target.split_first_chunk().ok_or(OpenError::Padding)?;
             self.content = Some(self.admit(u64::from_be_bytes(length))?);

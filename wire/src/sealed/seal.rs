@@ -147,9 +147,9 @@ impl Sealer {
 
     fn segment(stream: &mut Stream, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), SealError> {
         let start = out.len();
-        out.resize(start.saturating_add(plaintext.len()), 0);
+        out.extend_from_slice(plaintext);
         let target = out.get_mut(start..).ok_or(SealError::Length)?;
-        let tag = stream.seal(plaintext, target).map_err(|_| SealError::Length)?;
+        let tag = stream.seal(target).map_err(|_| SealError::Length)?;
         out.extend_from_slice(&tag);
         Ok(())
     }

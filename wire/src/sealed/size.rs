@@ -160,6 +160,7 @@ const MOST_CHUNKS: u64 = 64;
 const BUCKET: u64 = 262_144;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the test's own numbers")]
 mod tests {
     use proptest::prelude::*;
 

@@ -2,10 +2,7 @@
 //!
 //! Invariants: the counter only moves forward, and after the last segment there is no next; a key serves one object.
 //! Not here: where segments begin and end ([`super::size`]).
-use aes_gcm::{
-    Aes256Gcm, KeyInit, Nonce, Tag,
-    aead::{AeadInOut, inout::InOutBuf},
-};
+use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag, aead::AeadInOut};
 
 use super::size::Plan;
 
@@ -36,18 +33,16 @@ impl Stream {
         &self.plan
     }
 
-    /// Encrypts `plaintext` into `out`, which is as long.
-    pub(super) fn seal(&mut self, plaintext: &[u8], out: &mut [u8]) -> Result<[u8; 16], Refused> {
+    /// Encrypts the next segment's plaintext in place.
+    pub(super) fn seal(&mut self, buffer: &mut [u8]) -> Result<[u8; 16], Refused> {
         let nonce = self.advance()?;
-        let buffer = InOutBuf::new(plaintext, out).map_err(|_| Refused)?;
-        self.cipher.encrypt_inout_detached(&nonce, &[], buffer).map(Into::into).map_err(|_| Refused)
+        self.cipher.encrypt_inout_detached(&nonce, &[], buffer.into()).map(Into::into).map_err(|_| Refused)
     }
 
-    /// Decrypts `ciphertext` into `out`, which is as long; nothing there is valid when this fails.
-    pub(super) fn open(&mut self, ciphertext: &[u8], tag: &[u8; 16], out: &mut [u8]) -> Result<(), Refused> {
+    /// Decrypts the next segment's ciphertext in place; nothing there is valid when this fails.
+    pub(super) fn open(&mut self, buffer: &mut [u8], tag: &[u8; 16]) -> Result<(), Refused> {
         let nonce = self.advance()?;
-        let buffer = InOutBuf::new(ciphertext, out).map_err(|_| Refused)?;
-        self.cipher.decrypt_inout_detached(&nonce, &[], buffer, &Tag::from(*tag)).map_err(|_| Refused)
+        self.cipher.decrypt_inout_detached(&nonce, &[], buffer.into(), &Tag::from(*tag)).map_err(|_| Refused)
     }
 
     /// The nonce of the next segment: prefix ‖ counter ‖ last.
