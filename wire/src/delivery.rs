@@ -47,7 +47,7 @@ impl DeliverySecret {
     /// audience's secret and the reverse.
     #[must_use]
     pub fn key_for(&self, grant: Grant, mailbox: &MailboxId) -> DeliveryKey {
-        DeliveryKey::from_bytes(&hkdf(None, self.0.as_slice(), &grant.label().with(mailbox.as_bytes())))
+        DeliveryKey::from_bytes(*hkdf(None, self.0.as_slice(), &grant.label().with(mailbox.as_bytes())))
     }
 }
 
@@ -79,8 +79,8 @@ impl DeliveryKey {
 
     /// Takes the bytes as they are.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
-        Self(Box::new(*bytes))
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Box::new(bytes))
     }
 
     /// The bytes, for the request that shows them.
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_lane_hash_is_bound_to_its_mailbox() {
-        let key = DeliveryKey::from_bytes(&[5; 16]);
+        let key = DeliveryKey::from_bytes([5; 16]);
         let (one, two) = (MailboxId::from_bytes([1; 16]), MailboxId::from_bytes([2; 16]));
         assert_ne!(key.lane_hash(&one), key.lane_hash(&two));
     }
