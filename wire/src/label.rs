@@ -28,10 +28,48 @@ impl Label {
 
 // Identity, spec/11.
 pub(crate) const ACCOUNT_ID: Label = Label("waxwing/1 account id");
+pub(crate) const RECOVERY_KEY: Label = Label("waxwing/1 recovery key");
+pub(crate) const ROOT_KEY: Label = Label("waxwing/1 root key");
+pub(crate) const REACH_KEY: Label = Label("waxwing/1 reach key");
+pub(crate) const CLOSE_CAPABILITY: Label = Label("waxwing/1 close capability");
+pub(crate) const CLOSE_HASH: Label = Label("waxwing/1 close hash");
+pub(crate) const STATEMENT: Label = Label("waxwing/1 generation statement");
+pub(crate) const MANIFEST: Label = Label("waxwing/1 manifest");
+pub(crate) const CONTENT: Label = Label("waxwing/1 manifest content");
+pub(crate) const DEVICE: Label = Label("waxwing/1 device");
+pub(crate) const REACH: Label = Label("waxwing/1 reach entry");
+pub(crate) const REACH_RECORD: Label = Label("waxwing/1 reach record");
+pub(crate) const LISTING: Label = Label("waxwing/1 listing");
+pub(crate) const MOVED: Label = Label("waxwing/1 moved");
+pub(crate) const PREKEY: Label = Label("waxwing/1 prekey");
+pub(crate) const REQUEST: Label = Label("waxwing/1 request");
+/// A TLS exporter label (RFC 8446 §7.5), used by TLS and not by [`Label::with`].
+pub(crate) const EXPORTER: Label = Label("EXPORTER-waxwing/1 connection");
+pub(crate) const LINK: Label = Label("waxwing/1 link check");
 
 /// Every label of this crate, for the test; a new constant is added here too.
 #[cfg(test)]
-const ALL: &[Label] = &[ACCOUNT_ID];
+const ALL: &[Label] = &[
+    // Identity.
+    ACCOUNT_ID,
+    RECOVERY_KEY,
+    ROOT_KEY,
+    REACH_KEY,
+    CLOSE_CAPABILITY,
+    CLOSE_HASH,
+    STATEMENT,
+    MANIFEST,
+    CONTENT,
+    DEVICE,
+    REACH,
+    REACH_RECORD,
+    LISTING,
+    MOVED,
+    PREKEY,
+    REQUEST,
+    EXPORTER,
+    LINK,
+];
 
 #[cfg(test)]
 mod tests {
@@ -41,7 +79,7 @@ mod tests {
     fn b14_labels_are_distinct_ascii_and_no_label_contains_the_separator() {
         for (index, label) in ALL.iter().enumerate() {
             assert!(label.0.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", label.0);
-            assert!(label.0.starts_with("waxwing/"), "{}", label.0);
+            assert!(label.0.trim_start_matches("EXPORTER-").starts_with("waxwing/"), "{}", label.0);
             assert!(!ALL[..index].contains(label), "{} stands twice", label.0);
         }
     }
