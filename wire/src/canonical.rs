@@ -194,6 +194,7 @@ pub(crate) enum Presence {
     /// A message field that must be there.
     RequiredExplicit,
     /// Of the members of one group at most one is present.
+    #[allow(dead_code, reason = "constructed by generated tables, as far as a message has a choice")]
     OneOf {
         group: usize,
     },

@@ -28,6 +28,24 @@ impl Label {
 
 // Identity, spec/11.
 pub(crate) const ACCOUNT_ID: Label = Label("waxwing/1 account id");
+pub(crate) const RECOVERY_KEY: Label = Label("waxwing/1 recovery key");
+pub(crate) const ROOT_KEY: Label = Label("waxwing/1 root key");
+pub(crate) const REACH_KEY: Label = Label("waxwing/1 reach key");
+pub(crate) const CLOSE_CAPABILITY: Label = Label("waxwing/1 close capability");
+pub(crate) const CLOSE_HASH: Label = Label("waxwing/1 close hash");
+pub(crate) const STATEMENT: Label = Label("waxwing/1 generation statement");
+pub(crate) const MANIFEST: Label = Label("waxwing/1 manifest");
+pub(crate) const CONTENT: Label = Label("waxwing/1 manifest content");
+pub(crate) const DEVICE: Label = Label("waxwing/1 device");
+pub(crate) const REACH: Label = Label("waxwing/1 reach entry");
+pub(crate) const REACH_RECORD: Label = Label("waxwing/1 reach record");
+pub(crate) const LISTING: Label = Label("waxwing/1 listing");
+pub(crate) const MOVED: Label = Label("waxwing/1 moved");
+pub(crate) const PREKEY: Label = Label("waxwing/1 prekey");
+pub(crate) const REQUEST: Label = Label("waxwing/1 request");
+/// A TLS exporter label (RFC 8446 §7.5), used by TLS and not by [`Label::with`].
+pub(crate) const EXPORTER: Label = Label("EXPORTER-waxwing/1 connection");
+pub(crate) const LINK: Label = Label("waxwing/1 link check");
 
 // Sealed objects, spec/12.
 pub(crate) const SEALED_REACH_ENTRY: Label = Label("waxwing/1 sealed reach entry");
@@ -47,7 +65,6 @@ pub(crate) const INTRODUCTION_KEY: Label = Label("waxwing/1 introduction key");
 pub(crate) const LANE: Label = Label("waxwing/1 lane");
 pub(crate) const PROOF_OF_WORK: Label = Label("waxwing/1 proof of work");
 pub(crate) const MAILBOX_OWNER: Label = Label("waxwing/1 mailbox owner");
-pub(crate) const CLOSE_VERIFIER: Label = Label("waxwing/1 close verifier");
 pub(crate) const REGISTER_WRITE_VERIFIER: Label = Label("waxwing/1 register write verifier");
 pub(crate) const REGISTER_READ_VERIFIER: Label = Label("waxwing/1 register read verifier");
 pub(crate) const REGISTER_SEAL_VERIFIER: Label = Label("waxwing/1 register seal verifier");
@@ -64,7 +81,25 @@ pub(crate) const CONTENT_CHAIN: Label = Label("waxwing/1 content chain");
 /// Every label of this crate, for the test; a new constant is added here too.
 #[cfg(test)]
 const ALL: &[Label] = &[
+    // Identity.
     ACCOUNT_ID,
+    RECOVERY_KEY,
+    ROOT_KEY,
+    REACH_KEY,
+    CLOSE_CAPABILITY,
+    CLOSE_HASH,
+    STATEMENT,
+    MANIFEST,
+    CONTENT,
+    DEVICE,
+    REACH,
+    REACH_RECORD,
+    LISTING,
+    MOVED,
+    PREKEY,
+    REQUEST,
+    EXPORTER,
+    LINK,
     SEALED_REACH_ENTRY,
     SEALED_PROFILE,
     SEALED_BLOB,
@@ -80,7 +115,6 @@ const ALL: &[Label] = &[
     LANE,
     PROOF_OF_WORK,
     MAILBOX_OWNER,
-    CLOSE_VERIFIER,
     REGISTER_WRITE_VERIFIER,
     REGISTER_READ_VERIFIER,
     REGISTER_SEAL_VERIFIER,
@@ -99,7 +133,7 @@ mod tests {
     fn b14_labels_are_distinct_ascii_and_no_label_contains_the_separator() {
         for (index, label) in ALL.iter().enumerate() {
             assert!(label.0.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", label.0);
-            assert!(label.0.starts_with("waxwing/"), "{}", label.0);
+            assert!(label.0.trim_start_matches("EXPORTER-").starts_with("waxwing/"), "{}", label.0);
             assert!(!ALL[..index].contains(label), "{} stands twice", label.0);
         }
     }

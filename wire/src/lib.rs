@@ -4,27 +4,36 @@
 //! Every decoder is total, bounded and canonical: bytes from outside pass the scanner of spec §10.4 first, and one
 //! value has one encoding. What came from outside is a `FooIn` until its proof has been checked, and a `Foo` after.
 #![cfg_attr(not(feature = "std"), no_std)]
-// Until the decoders that use the scanner stand here.
-#![allow(dead_code, unused_imports, reason = "the first users of these modules come next")]
 extern crate alloc;
 
+pub mod address;
 mod base32;
 pub mod canonical;
 pub mod delivery;
 pub mod frame;
+pub mod history;
 pub mod id;
 mod kdf;
-mod keys;
+pub mod keys;
 mod label;
+pub mod link;
+pub mod listing;
+pub mod manifest;
 pub mod message;
+pub mod moved;
+pub mod name;
 pub mod padding;
 pub mod pow;
+pub mod prekey;
+pub mod reach;
 pub mod relay;
+pub mod request;
 pub mod sealed;
 pub mod signature;
+pub mod signer;
+pub mod statement;
 pub mod time;
-
-pub use keys::{RecoveryKey, RecoveryPublicKey};
+pub mod words;
 
 /// prost's types and the scanner's tables, written by build.rs. Never public.
 #[allow(

@@ -12,7 +12,6 @@ use core::time::Duration;
 
 use prost::Message;
 use thiserror::Error;
-use zeroize::Zeroize;
 
 use crate::{
     canonical::{self, CanonicalError, Described, Mode},
