@@ -73,6 +73,7 @@ pub(crate) const BLOB_WRITE_VERIFIER: Label = Label("waxwing/1 blob write verifi
 pub(crate) const BLOB_READ_VERIFIER: Label = Label("waxwing/1 blob read verifier");
 
 // Key server, spec/15.
+pub(crate) const PREKEY_BATCH: Label = Label("waxwing/1 prekey batch");
 pub(crate) const PREKEY_DIGEST: Label = Label("waxwing/1 prekey digest");
 
 // Content, spec/16.
@@ -121,6 +122,7 @@ const ALL: &[Label] = &[
     REGISTER_VERSION,
     BLOB_WRITE_VERIFIER,
     BLOB_READ_VERIFIER,
+    PREKEY_BATCH,
     PREKEY_DIGEST,
     CONTENT_CHAIN,
 ];

@@ -15,6 +15,7 @@ pub mod history;
 pub mod id;
 mod kdf;
 pub mod keys;
+pub mod keyserver;
 mod label;
 pub mod link;
 pub mod listing;
