@@ -135,6 +135,14 @@ impl LaneHash {
     }
 }
 
+impl PartialEq for DeliverySecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for DeliverySecret {}
+
 impl fmt::Debug for DeliverySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeliverySecret(..)")

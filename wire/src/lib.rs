@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod address;
 mod base32;
 pub mod canonical;
+pub mod content;
 pub mod delivery;
 pub mod frame;
 pub mod history;

@@ -98,7 +98,7 @@ impl Broken {
         Self { place: self.place.or(Some((message, field))), ..self }
     }
 
-    fn into_error(self) -> DecodeError {
+    pub(crate) fn into_error(self) -> DecodeError {
         let (message, field) = self.place.unwrap_or_default();
         match self.cause {
             Cause::Rule(rule) => DecodeError::Value { rule, message, field },
