@@ -20,6 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let mut set = compiler.file_descriptor_set();
     set.file.retain(|file| files.iter().any(|name| name == file.name()));
+    // prost-build takes proto3's default of packed numbers only where a field has no options at all; ours have ceilings.
+    for field in set.file.iter_mut().flat_map(|file| &mut file.message_type).flat_map(|message| &mut message.field) {
+        if field.label == Some(LABEL_REPEATED) && field.r#type.is_some_and(|kind| NUMBERS.contains(&kind)) {
+            field.options.get_or_insert_default().packed = Some(true);
+        }
+    }
     prost_build::Config::new().compile_fds(set)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("proto.rs"), modules(&compiler.descriptor_pool(), &files)?)?;
@@ -140,3 +146,7 @@ fn shout(name: &str) -> String {
     }
     shouted
 }
+
+/// `FieldDescriptorProto.Label` and `.Type` in google/protobuf/descriptor.proto: repeated; uint64, bool, uint32.
+const LABEL_REPEATED: i32 = 3;
+const NUMBERS: [i32; 3] = [4, 8, 13];

@@ -406,3 +406,6 @@ const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const LEN: u64 = 2;
 const FIXED32: u64 = 5;
+
+#[cfg(test)]
+mod tests;
