@@ -10,14 +10,15 @@ use crate::{
     message::{Broken, FromWire, ToWire},
 };
 
-/// length[4] ‖ message ‖ zeros. What fits no size stays too long, and the encoder refuses it.
-pub(crate) fn wrap<P: Message>(value: &impl ToWire<P>, sizes: &[usize]) -> Vec<u8> {
+/// length[4] ‖ message ‖ zeros. What no decoder accepts becomes too long, so that the encoder refuses it.
+pub(crate) fn wrap<P: Message + Described>(value: &impl ToWire<P>, sizes: &[usize]) -> Vec<u8> {
     let message = value.to_wire().encode_to_vec();
     let used = message.len().saturating_add(PREFIX);
     let mut part = Vec::with_capacity(used);
     part.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     part.extend_from_slice(&message);
-    part.resize(size_for(used, sizes).unwrap_or(TOO_LONG), 0);
+    let fits = canonical::scan(&message, P::SCHEMA, Mode::Strict).is_ok();
+    part.resize(size_for(used, sizes).filter(|_| fits).unwrap_or(TOO_LONG), 0);
     part
 }
 

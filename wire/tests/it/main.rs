@@ -13,7 +13,6 @@
 #[path = "../forge/mod.rs"]
 mod forge;
 mod identity_vectors;
-mod memory;
 mod message_vectors;
 mod messages;
 #[path = "../samples/mod.rs"]
