@@ -32,7 +32,6 @@ pub(crate) const RECOVERY_KEY: Label = Label("waxwing/1 recovery key");
 pub(crate) const ROOT_KEY: Label = Label("waxwing/1 root key");
 pub(crate) const REACH_KEY: Label = Label("waxwing/1 reach key");
 pub(crate) const CLOSE_CAPABILITY: Label = Label("waxwing/1 close capability");
-pub(crate) const CLOSE_HASH: Label = Label("waxwing/1 close hash");
 pub(crate) const STATEMENT: Label = Label("waxwing/1 generation statement");
 pub(crate) const MANIFEST: Label = Label("waxwing/1 manifest");
 pub(crate) const CONTENT: Label = Label("waxwing/1 manifest content");
@@ -47,6 +46,38 @@ pub(crate) const REQUEST: Label = Label("waxwing/1 request");
 pub(crate) const EXPORTER: Label = Label("EXPORTER-waxwing/1 connection");
 pub(crate) const LINK: Label = Label("waxwing/1 link check");
 
+// Sealed objects, spec/12.
+pub(crate) const SEALED_REACH_ENTRY: Label = Label("waxwing/1 sealed reach entry");
+pub(crate) const SEALED_PROFILE: Label = Label("waxwing/1 sealed profile");
+pub(crate) const SEALED_BLOB: Label = Label("waxwing/1 sealed blob");
+pub(crate) const SEALED_CHANGE: Label = Label("waxwing/1 sealed change");
+pub(crate) const SEALED_SNAPSHOT: Label = Label("waxwing/1 sealed snapshot");
+pub(crate) const SEALED_PROVISIONING: Label = Label("waxwing/1 sealed provisioning");
+pub(crate) const SEALED_BACKUP: Label = Label("waxwing/1 sealed backup");
+pub(crate) const REACH_ENTRY_KEY: Label = Label("waxwing/1 reach entry key");
+
+// Relay, spec/14.
+pub(crate) const MAILBOX_ID: Label = Label("waxwing/1 mailbox id");
+pub(crate) const ENVELOPE: Label = Label("waxwing/1 envelope");
+pub(crate) const DELIVERY_KEY: Label = Label("waxwing/1 delivery key");
+pub(crate) const INTRODUCTION_KEY: Label = Label("waxwing/1 introduction key");
+pub(crate) const LANE: Label = Label("waxwing/1 lane");
+pub(crate) const PROOF_OF_WORK: Label = Label("waxwing/1 proof of work");
+pub(crate) const MAILBOX_OWNER: Label = Label("waxwing/1 mailbox owner");
+pub(crate) const CLOSE_VERIFIER: Label = Label("waxwing/1 close verifier");
+pub(crate) const REGISTER_WRITE_VERIFIER: Label = Label("waxwing/1 register write verifier");
+pub(crate) const REGISTER_READ_VERIFIER: Label = Label("waxwing/1 register read verifier");
+pub(crate) const REGISTER_SEAL_VERIFIER: Label = Label("waxwing/1 register seal verifier");
+pub(crate) const REGISTER_VERSION: Label = Label("waxwing/1 register version");
+pub(crate) const BLOB_WRITE_VERIFIER: Label = Label("waxwing/1 blob write verifier");
+pub(crate) const BLOB_READ_VERIFIER: Label = Label("waxwing/1 blob read verifier");
+
+// Key server, spec/15.
+pub(crate) const PREKEY_DIGEST: Label = Label("waxwing/1 prekey digest");
+
+// Content, spec/16.
+pub(crate) const CONTENT_CHAIN: Label = Label("waxwing/1 content chain");
+
 /// Every label of this crate, for the test; a new constant is added here too.
 #[cfg(test)]
 const ALL: &[Label] = &[
@@ -56,7 +87,6 @@ const ALL: &[Label] = &[
     ROOT_KEY,
     REACH_KEY,
     CLOSE_CAPABILITY,
-    CLOSE_HASH,
     STATEMENT,
     MANIFEST,
     CONTENT,
@@ -69,6 +99,30 @@ const ALL: &[Label] = &[
     REQUEST,
     EXPORTER,
     LINK,
+    SEALED_REACH_ENTRY,
+    SEALED_PROFILE,
+    SEALED_BLOB,
+    SEALED_CHANGE,
+    SEALED_SNAPSHOT,
+    SEALED_PROVISIONING,
+    SEALED_BACKUP,
+    REACH_ENTRY_KEY,
+    MAILBOX_ID,
+    ENVELOPE,
+    DELIVERY_KEY,
+    INTRODUCTION_KEY,
+    LANE,
+    PROOF_OF_WORK,
+    MAILBOX_OWNER,
+    CLOSE_VERIFIER,
+    REGISTER_WRITE_VERIFIER,
+    REGISTER_READ_VERIFIER,
+    REGISTER_SEAL_VERIFIER,
+    REGISTER_VERSION,
+    BLOB_WRITE_VERIFIER,
+    BLOB_READ_VERIFIER,
+    PREKEY_DIGEST,
+    CONTENT_CHAIN,
 ];
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
-//! Integration tests of waxwing-wire.
+//! What `waxwing-wire` holds, seen from outside. One binary, a module per document of the specification.
 #![allow(
+    missing_docs,
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a panic is the report"
+    clippy::panic,
+    clippy::expect_used,
+    reason = "tests"
 )]
+#![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "numbers here are the test's own")]
 
 #[path = "../forge/mod.rs"]
 mod forge;
 mod identity_vectors;
+mod sealed;
