@@ -9,7 +9,9 @@
 )]
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "numbers here are the test's own")]
 
+mod account;
 #[path = "../forge/mod.rs"]
 mod forge;
+mod identity_properties;
 mod identity_vectors;
 mod sealed;
