@@ -11,14 +11,13 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use hkdf::Hkdf;
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     id::{AccountId, Generation, MailboxId},
+    kdf,
     label::{self, Label},
     signature::{SigningKey, role},
     words::AccountSecret,
@@ -135,18 +134,6 @@ secret!(
     /// Closes one mailbox (spec §11.2.5). The relay keeps its [`CloseCapability::hash`]. 32 bytes.
     CloseCapability
 );
-secret!(
-    /// An introduction token: the delivery secret of whoever came by one link (spec §11.12). 32 bytes.
-    IntroductionToken
-);
-
-impl CloseCapability {
-    /// What the relay is told when the mailbox is made, and compares with when it is closed (spec §11.2.5). 32 bytes.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        label::CLOSE_HASH.hash(self.as_bytes())
-    }
-}
 
 /// Defines an X25519 public key that this crate carries and never computes with.
 macro_rules! carried {
@@ -196,11 +183,7 @@ pub struct KeyError;
 
 /// HKDF without salt; the info is label ‖ 0x00 ‖ context (spec §10.5).
 pub(crate) fn derive(key: &[u8; 32], label: Label, context: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut output = Zeroizing::new([0; 32]);
-    // 32 bytes are below HKDF's limit of 255 hashes, so this cannot fail.
-    let expanded = Hkdf::<Sha256>::new(None, key).expand(&label.with(context), output.as_mut());
-    debug_assert!(expanded.is_ok(), "32 bytes are within HKDF's limit");
-    output
+    kdf::hkdf(None, key, &label.with(context))
 }
 
 /// Reduced (which has the top bit clear) and none of the five u-coordinates of points whose order divides 8. Whether the
@@ -273,7 +256,6 @@ mod tests {
             *first.reach_key(1).as_bytes(),
             *second.reach_key(0).as_bytes(),
             *first.close_capability(mailbox).as_bytes(),
-            first.close_capability(mailbox).hash(),
             *second.close_capability(mailbox).as_bytes(),
             *first.close_capability(MailboxId::from_bytes([2; 16])).as_bytes(),
         ];

@@ -5,20 +5,22 @@
 //! ReachRecord = signed by the device {signer, reach key number, number, sealed entry}   what the key server keeps
 //! ```
 //! Invariants: an entry or record exists only verified under the manifest; whoever has no reach key learns no address.
-//! Not here: the sealing construction (`sealed`).
+//! Not here: the sealing construction ([`crate::sealed`]).
 use alloc::vec::Vec;
 
 use prost::Message as _;
+use rand_core::CryptoRng;
 use thiserror::Error;
 
 use crate::{
     address::{AddressError, ServerAddress},
     canonical::{self, CanonicalError, Mode},
     id::MailboxId,
-    keys::DeviceKey,
+    keys::{DeviceKey, ReachKey},
     label,
     manifest::Manifest,
     proto::{self, identity::ReachBody, identity::ReachRecordBody},
+    sealed::{self, ObjectSecret, OpenError, Purpose, SealError},
     signature::{SignatureError, SignedIn},
     signer::{Signer, SignerError},
 };
@@ -114,6 +116,16 @@ impl ReachEntry {
         self.number
     }
 
+    /// Seals the entry for whoever has `key` (spec §11.7, §12.6). A device seals one entry per number.
+    ///
+    /// # Errors
+    /// None for an entry that exists: the longest one fits the largest size.
+    pub fn seal(&self, key: &ReachKey, rng: &mut impl CryptoRng) -> Result<Vec<u8>, SealError> {
+        let secret = ObjectSecret::of_reach_entry(key.as_bytes(), self.signer.device, u64::from(self.number));
+        let context = sealed_context(self.signer, self.number);
+        sealed::seal(&secret, Purpose::ReachEntry, &context, &self.encode(), rng)
+    }
+
     /// Its mailboxes, 1 to 8, to be tried in this order.
     #[must_use]
     pub fn mailboxes(&self) -> &[MailboxAddress] {
@@ -169,6 +181,9 @@ impl ReachRecordIn {
             return Err(ReachError::Format { found: format });
         }
         let signer = Signer::parse(&account, generation, device)?;
+        if !SEALED_SIZES.contains(&sealed.len()) {
+            return Err(ReachError::Size);
+        }
         Ok(Self { signed, signer, reach_key, number, sealed })
     }
 }
@@ -202,10 +217,23 @@ impl ReachRecord {
         self.number
     }
 
-    /// The sealed entry.
+    /// The sealed entry. 1,024, 2,048 or 4,096 bytes.
     #[must_use]
     pub fn sealed(&self) -> &[u8] {
         &self.sealed
+    }
+
+    /// Opens the record with the reach key of its number, and verifies what is inside (spec §11.7.2).
+    ///
+    /// # Errors
+    /// [`ReachError::Open`] if it is another key's, [`ReachError::Record`] if another entry is inside, or why the entry does
+    /// not verify.
+    pub fn open(&self, key: &ReachKey, manifest: &Manifest) -> Result<ReachEntry, ReachError> {
+        let secret = ObjectSecret::of_reach_entry(key.as_bytes(), self.signer.device, u64::from(self.number));
+        let context = sealed_context(self.signer, self.number);
+        let bytes = sealed::open(&secret, Purpose::ReachEntry, &context, &self.sealed)?;
+        let entry = ReachEntryIn::decode(&bytes)?.verify(manifest)?;
+        if (entry.signer, entry.number) == (self.signer, self.number) { Ok(entry) } else { Err(ReachError::Record) }
     }
 
     /// The bytes that travel.
@@ -244,7 +272,7 @@ impl DeviceKey {
     /// Signs a sealed entry for the key server.
     ///
     /// # Errors
-    /// If `sealed` is empty or above 8,000 bytes.
+    /// If `sealed` has no size of a sealed reach entry.
     pub fn sign_reach_record(
         &self,
         signer: Signer,
@@ -287,11 +315,30 @@ pub enum ReachError {
     /// A server address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The record does not open: sealed under another reach key, or altered.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// No mailbox, or one twice.
     #[error("§11.7.1: an entry has 1 to {MAX_MAILBOXES} different mailboxes")]
     Mailboxes,
+    /// The record holds the entry of another device or number.
+    #[error("§11.7.2: record and entry do not belong together")]
+    Record,
+    /// The sealed entry has a size that would speak of its content.
+    #[error("§11.7.3: not a size of a sealed reach entry")]
+    Size,
+}
+
+/// account id ‖ device id ‖ number: the place a sealed entry is bound to (spec §12.1).
+fn sealed_context(signer: Signer, number: u32) -> Vec<u8> {
+    let mut context = signer.account.as_bytes().to_vec();
+    context.push(signer.device.value());
+    context.extend_from_slice(&u64::from(number).to_be_bytes());
+    context
 }
 
 const FORMAT: u32 = 1;
 const MAX_ENTRY: usize = 3840;
-const MAX_RECORD: usize = 8192;
+const MAX_RECORD: usize = 4352;
+/// The sizes of sealed reach entries (spec §12.4).
+const SEALED_SIZES: [usize; 3] = [1_024, 2_048, 4_096];

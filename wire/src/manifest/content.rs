@@ -22,6 +22,7 @@ pub struct Content {
     pub(super) key_servers: Vec<ServerAddress>,
     /// Ascending by id; empty if and only if the content is final.
     pub(super) devices: Vec<Device>,
+    pub(super) is_final: bool,
 }
 
 impl Content {
@@ -70,7 +71,7 @@ impl Content {
     /// Whether the account is deleted: nothing follows in this generation (spec §11.5.9).
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.devices.is_empty()
+        self.is_final
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
@@ -90,8 +91,9 @@ impl Content {
             last_device,
             key_servers: content.key_servers.iter().map(ServerAddress::parse).collect::<Result<_, _>>()?,
             devices: content.devices.iter().map(Device::parse).collect::<Result<_, _>>()?,
+            is_final: content.r#final,
         };
-        parsed.check_shape(content.r#final)?;
+        parsed.check_shape()?;
         parsed.check_devices()?;
         Ok(parsed)
     }
@@ -110,8 +112,8 @@ impl Content {
         }
     }
 
-    fn check_shape(&self, is_final: bool) -> Result<(), ContentError> {
-        if is_final {
+    fn check_shape(&self) -> Result<(), ContentError> {
+        if self.is_final {
             let bare = self.devices.is_empty() && self.key_servers.is_empty();
             return if bare { Ok(()) } else { Err(ContentError::Final) };
         }

@@ -32,6 +32,7 @@ impl Draft {
             last_device: None,
             key_servers: key_servers.to_vec(),
             devices: Vec::new(),
+            is_final: false,
         })
     }
 
@@ -108,6 +109,7 @@ impl Draft {
     pub fn delete(&mut self) {
         self.0.devices.clear();
         self.0.key_servers.clear();
+        self.0.is_final = true;
     }
 
     /// Signs the manifest, valid for 60 days from `issued`.

@@ -4,6 +4,7 @@
 //! TLS connection.
 use alloc::vec::Vec;
 
+use super::Verifier;
 use crate::{
     delivery::LaneHash,
     frame::Admission,
@@ -26,7 +27,7 @@ pub fn mailbox_id(owner_key: &[u8; 32]) -> MailboxId {
     MailboxId::from_bytes(id)
 }
 
-/// What the owner key signs: label ‖ 0x00 ‖ exporter[32] ‖ mailbox id[16]. The exporter is the TLS connection's
+/// What the owner key signs: label, 0x00, exporter, mailbox id. The exporter is the TLS connection's
 /// ([`EXPORTER_LABEL`](crate::request::EXPORTER_LABEL)), so that a signature is worth nothing on another connection (E2).
 #[must_use]
 pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
@@ -41,14 +42,14 @@ pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
 pub struct CreateMailbox {
     /// Ed25519, made for this mailbox alone. Unverified bytes.
     pub owner_key: [u8; 32],
-    /// [`CloseCapability::hash`](crate::keys::CloseCapability::hash).
-    pub close_hash: [u8; 32],
+    /// Of the close capability ([`Verifier::of_close`]).
+    pub close_verifier: Verifier,
     /// By what right.
     pub admission: Admission,
     /// Over [`owner_transcript`].
     pub signature: Signature,
 }
-message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_hash, admission, signature });
+message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_verifier, admission, signature });
 
 /// Makes this connection the owner's, once, for one mailbox.
 #[derive(Debug, Eq, PartialEq)]

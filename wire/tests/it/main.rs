@@ -10,8 +10,10 @@
     reason = "a panic is the report"
 )]
 
+mod account;
 #[path = "../forge/mod.rs"]
 mod forge;
+mod identity_properties;
 mod identity_vectors;
 mod message_vectors;
 mod messages;

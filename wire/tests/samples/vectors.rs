@@ -5,10 +5,10 @@ use rand_chacha::rand_core::{TryCryptoRng, TryRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use waxwing_wire::{
-    delivery::{DeliverySecret, LaneHash},
+    delivery::{DeliverySecret, Grant, LaneHash},
     frame::{Ceiling, FrameEncoder},
     id::AccountId,
-    keys::IntroductionToken,
+    keys::CloseCapability,
     keyserver,
     pow::{Challenge, Difficulty, Puzzle},
     relay::{self, Capability, VerifierKind},
@@ -210,8 +210,8 @@ fn frame_cases() -> Value {
 
 fn derivations() -> Value {
     let mailbox = relay::mailbox_id(&[0x0e; 32]);
-    let key = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(&mailbox);
-    let token = IntroductionToken::from_bytes(&[0x5c; 32]).key_for(&mailbox);
+    let key = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(Grant::Audience, &mailbox);
+    let token = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(Grant::Introduction, &mailbox);
     let envelope = super::envelope(waxwing_wire::padding::EnvelopeSize::B2560);
     let challenge = Challenge::from_bytes([0xc4; 32]);
     let bits = Difficulty::try_from(16).unwrap();
@@ -224,7 +224,10 @@ fn derivations() -> Value {
     let second = first.next(&register, 2, &change);
     let ids = keyserver::PrekeyIds::new(Some(7), None, vec![900, 5, 70_000], vec![]).unwrap();
     let reach = ObjectSecret::of_reach_entry(&[0x7e; 32], 5.try_into().unwrap(), 9);
+    let close = relay::Verifier::of_close(&CloseCapability::from_bytes(&[0xca; 32]), &mailbox);
     json!([
+        {"name": "verifier", "label": "close verifier", "id": hex::encode(mailbox.as_bytes()),
+         "capability": hex::encode([0xca; 32]), "out": hex::encode(close.as_bytes())},
         {"name": "mailbox id", "owner_key": hex::encode([0x0e; 32]), "out": hex::encode(mailbox.as_bytes())},
         {"name": "delivery key", "secret": hex::encode([0x5c; 32]), "mailbox": hex::encode(mailbox.as_bytes()),
          "out": hex::encode(key.expose())},

@@ -114,7 +114,7 @@ pub(super) fn reach() -> Vec<Value> {
     let record = Kind {
         label: "waxwing/1 reach record",
         other_label: "waxwing/1 reach entry",
-        body: |signer| signer.begin().uint(5, 2).uint(6, 7).bytes(7, b"sealed").0,
+        body: |signer| signer.begin().uint(5, 2).uint(6, 7).bytes(7, &[0x5e; 1024]).0,
         input: json!({ "kind": "record" }),
     };
     let ok = |number: u32, mailboxes: &[u8]| json!({ "device": 1, "number": number, "mailboxes": mailboxes });
@@ -138,7 +138,7 @@ pub(super) fn reach() -> Vec<Value> {
         good(
             "a record",
             record.input(&record.object(signer())),
-            json!({ "device": 1, "number": 7, "reach_key": 2, "sealed": hex::encode("sealed") }),
+            json!({ "device": 1, "number": 7, "reach_key": 2, "sealed": hex::encode([0x5e; 1024]) }),
         ),
         entry.refuse("no mailbox", "11.7.1", &signer().begin().0),
         entry.refuse("9 mailboxes", "10.4.9", &nine),
@@ -151,7 +151,8 @@ pub(super) fn reach() -> Vec<Value> {
         ),
         entry.refuse("a server without host", "11.12.2", &signer().begin().bytes(6, &mailbox(&server(4, &[]), 1)).0),
         record.refuse("nothing sealed", "10.4.7", &signer().begin().uint(6, 7).0),
-        record.refuse("too much sealed", "10.4.8", &signer().begin().bytes(7, &[0; 8001]).0),
+        record.refuse("D3: a size that speaks", "11.7.3", &signer().begin().bytes(7, &[0; 1025]).0),
+        record.refuse("too much sealed", "10.4.8", &signer().begin().bytes(7, &[0; 4097]).0),
     ];
     cases.extend(entry.refusals());
     cases.extend(record.refusals());
