@@ -12,6 +12,7 @@ use thiserror::Error;
 
 mod admission;
 mod error;
+pub(crate) mod padded;
 
 pub use admission::{Admission, InviteToken, Price, Work};
 pub use error::{ErrorCode, ServerError};

@@ -32,6 +32,7 @@ pub(crate) const RECOVERY_KEY: Label = Label("waxwing/1 recovery key");
 pub(crate) const ROOT_KEY: Label = Label("waxwing/1 root key");
 pub(crate) const REACH_KEY: Label = Label("waxwing/1 reach key");
 pub(crate) const CLOSE_CAPABILITY: Label = Label("waxwing/1 close capability");
+pub(crate) const CLOSE_HASH: Label = Label("waxwing/1 close hash");
 pub(crate) const STATEMENT: Label = Label("waxwing/1 generation statement");
 pub(crate) const MANIFEST: Label = Label("waxwing/1 manifest");
 pub(crate) const CONTENT: Label = Label("waxwing/1 manifest content");
@@ -64,7 +65,6 @@ pub(crate) const INTRODUCTION_KEY: Label = Label("waxwing/1 introduction key");
 pub(crate) const LANE: Label = Label("waxwing/1 lane");
 pub(crate) const PROOF_OF_WORK: Label = Label("waxwing/1 proof of work");
 pub(crate) const MAILBOX_OWNER: Label = Label("waxwing/1 mailbox owner");
-pub(crate) const CLOSE_VERIFIER: Label = Label("waxwing/1 close verifier");
 pub(crate) const REGISTER_WRITE_VERIFIER: Label = Label("waxwing/1 register write verifier");
 pub(crate) const REGISTER_READ_VERIFIER: Label = Label("waxwing/1 register read verifier");
 pub(crate) const REGISTER_SEAL_VERIFIER: Label = Label("waxwing/1 register seal verifier");
@@ -73,6 +73,7 @@ pub(crate) const BLOB_WRITE_VERIFIER: Label = Label("waxwing/1 blob write verifi
 pub(crate) const BLOB_READ_VERIFIER: Label = Label("waxwing/1 blob read verifier");
 
 // Key server, spec/15.
+pub(crate) const PREKEY_BATCH: Label = Label("waxwing/1 prekey batch");
 pub(crate) const PREKEY_DIGEST: Label = Label("waxwing/1 prekey digest");
 
 // Content, spec/16.
@@ -87,6 +88,7 @@ const ALL: &[Label] = &[
     ROOT_KEY,
     REACH_KEY,
     CLOSE_CAPABILITY,
+    CLOSE_HASH,
     STATEMENT,
     MANIFEST,
     CONTENT,
@@ -114,13 +116,13 @@ const ALL: &[Label] = &[
     LANE,
     PROOF_OF_WORK,
     MAILBOX_OWNER,
-    CLOSE_VERIFIER,
     REGISTER_WRITE_VERIFIER,
     REGISTER_READ_VERIFIER,
     REGISTER_SEAL_VERIFIER,
     REGISTER_VERSION,
     BLOB_WRITE_VERIFIER,
     BLOB_READ_VERIFIER,
+    PREKEY_BATCH,
     PREKEY_DIGEST,
     CONTENT_CHAIN,
 ];

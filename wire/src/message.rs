@@ -12,11 +12,12 @@ use core::time::Duration;
 
 use prost::Message;
 use thiserror::Error;
-use zeroize::Zeroize;
 
 use crate::{
     canonical::{self, CanonicalError, Described, Mode},
-    id::{AccountId, BlobId, DeliveryId, DeviceId, MailboxId, RegisterId},
+    id::{AccountId, BlobId, DeliveryId, DeviceId, Generation, MailboxId, RegisterId, Sequence},
+    manifest::{ContentHash, ManifestReference},
+    proto::frame as proto,
     time::Timestamp,
 };
 
@@ -77,13 +78,19 @@ pub(crate) trait FromWire<P>: Sized {
 /// The rule that a value breaks, and where, as soon as that is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Broken {
-    rule: &'static str,
+    cause: Cause,
     place: Option<(&'static str, &'static str)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    Rule(&'static str),
+    Canonical(CanonicalError),
 }
 
 impl Broken {
     pub(crate) const fn rule(rule: &'static str) -> Self {
-        Self { rule, place: None }
+        Self { cause: Cause::Rule(rule), place: None }
     }
 
     /// The innermost place wins.
@@ -91,9 +98,19 @@ impl Broken {
         Self { place: self.place.or(Some((message, field))), ..self }
     }
 
-    fn into_error(self) -> DecodeError {
+    pub(crate) fn into_error(self) -> DecodeError {
         let (message, field) = self.place.unwrap_or_default();
-        DecodeError::Value { rule: self.rule, message, field }
+        match self.cause {
+            Cause::Rule(rule) => DecodeError::Value { rule, message, field },
+            Cause::Canonical(error) => DecodeError::Canonical(error),
+        }
+    }
+}
+
+/// A message inside a padded part (spec §13.4).
+impl From<CanonicalError> for Broken {
+    fn from(error: CanonicalError) -> Self {
+        Self { cause: Cause::Canonical(error), place: None }
     }
 }
 
@@ -362,3 +379,19 @@ macro_rules! id {
     )*};
 }
 id!(AccountId, BlobId, DeliveryId, MailboxId, RegisterId);
+
+impl ToWire<Option<proto::ManifestReference>> for ManifestReference {
+    fn to_wire(&self) -> Option<proto::ManifestReference> {
+        let Self { generation, sequence, content } = self;
+        let content = content.as_bytes().to_vec();
+        Some(proto::ManifestReference { generation: generation.0, sequence: sequence.0, content })
+    }
+}
+
+impl FromWire<Option<proto::ManifestReference>> for ManifestReference {
+    fn from_wire(wire: Option<proto::ManifestReference>) -> Result<Self, Broken> {
+        let proto::ManifestReference { generation, sequence, content } = wire.ok_or(Broken::rule("§10.4.7"))?;
+        let content = ContentHash::try_from(content.as_slice()).map_err(|_| Broken::rule("§10.4.8"))?;
+        Ok(Self { generation: Generation(generation), sequence: Sequence(sequence), content })
+    }
+}

@@ -12,6 +12,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use rand_core::CryptoRng;
+use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -163,6 +164,14 @@ impl ObjectSecret {
         Self::from_bytes(&hkdf(None, reach_key, &label::REACH_ENTRY_KEY.with(&context)))
     }
 }
+
+impl PartialEq for ObjectSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for ObjectSecret {}
 
 impl fmt::Debug for ObjectSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

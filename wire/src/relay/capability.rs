@@ -1,4 +1,4 @@
-//! Capabilities and what a relay stores of them. Implements spec/14-relay-messages.md §14.5, §14.7 and §14.8.
+//! Capabilities and what a relay stores of them. Implements spec/14-relay-messages.md §14.7 and §14.8.
 //!
 //! Invariants: a relay's store opens nothing; a capability of one kind or place is none of another.
 use alloc::{boxed::Box, vec::Vec};
@@ -29,7 +29,7 @@ impl Capability {
         &self.0
     }
 
-    /// What the relay stores of it, for this kind and the 16-byte id of a mailbox, register or blob.
+    /// What the relay stores of it, for this kind and the 16-byte id of a register or blob.
     #[must_use]
     pub fn verifier(&self, kind: VerifierKind, id: &[u8; 16]) -> Verifier {
         let mut content = zeroize::Zeroizing::new([0; 48]);
@@ -55,8 +55,6 @@ impl fmt::Debug for Capability {
 /// What a capability is for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum VerifierKind {
-    /// Ends a mailbox.
-    CloseMailbox,
     /// Writes changes of a register.
     WriteRegister,
     /// Reads a register.
@@ -72,7 +70,6 @@ pub enum VerifierKind {
 impl VerifierKind {
     const fn label(self) -> Label {
         match self {
-            Self::CloseMailbox => label::CLOSE_VERIFIER,
             Self::WriteRegister => label::REGISTER_WRITE_VERIFIER,
             Self::ReadRegister => label::REGISTER_READ_VERIFIER,
             Self::SealRegister => label::REGISTER_SEAL_VERIFIER,

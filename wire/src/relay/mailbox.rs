@@ -4,14 +4,15 @@
 //! TLS connection.
 use alloc::vec::Vec;
 
-use super::{Capability, Verifier};
 use crate::{
     delivery::LaneHash,
     frame::Admission,
     id::MailboxId,
+    keys::CloseCapability,
     label,
     message::{self, Broken, FromWire, ToWire},
     proto::relay as proto,
+    request::Exporter,
     signature::Signature,
     time::Timestamp,
 };
@@ -25,12 +26,12 @@ pub fn mailbox_id(owner_key: &[u8; 32]) -> MailboxId {
     MailboxId::from_bytes(id)
 }
 
-/// What the owner key signs: label ‖ 0x00 ‖ exporter[32] ‖ mailbox id[16]. The exporter is the TLS connection's (RFC 8446 §7.5,
-/// label `EXPORTER-waxwing-relay`, empty context, 32 bytes), so that a signature is worth nothing on another connection (E2).
+/// What the owner key signs: label ‖ 0x00 ‖ exporter[32] ‖ mailbox id[16]. The exporter is the TLS connection's
+/// ([`EXPORTER_LABEL`](crate::request::EXPORTER_LABEL)), so that a signature is worth nothing on another connection (E2).
 #[must_use]
-pub fn owner_transcript(exporter: &[u8; 32], mailbox: &MailboxId) -> Vec<u8> {
+pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
     let mut content = Vec::with_capacity(48);
-    content.extend_from_slice(exporter);
+    content.extend_from_slice(exporter.as_bytes());
     content.extend_from_slice(mailbox.as_bytes());
     label::MAILBOX_OWNER.with(&content)
 }
@@ -40,14 +41,14 @@ pub fn owner_transcript(exporter: &[u8; 32], mailbox: &MailboxId) -> Vec<u8> {
 pub struct CreateMailbox {
     /// Ed25519, made for this mailbox alone. Unverified bytes.
     pub owner_key: [u8; 32],
-    /// Of the close capability.
-    pub close_verifier: Verifier,
+    /// [`CloseCapability::hash`](crate::keys::CloseCapability::hash).
+    pub close_hash: [u8; 32],
     /// By what right.
     pub admission: Admission,
     /// Over [`owner_transcript`].
     pub signature: Signature,
 }
-message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_verifier, admission, signature });
+message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_hash, admission, signature });
 
 /// Makes this connection the owner's, once, for one mailbox.
 #[derive(Debug, Eq, PartialEq)]
@@ -171,14 +172,23 @@ pub struct LaneAdded {
 message::message!(LaneAdded = proto::LaneAdded { lane });
 
 /// Ends a mailbox by its close capability, from any connection.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct CloseMailbox {
     /// Which.
     pub mailbox: MailboxId,
     /// The close capability.
-    pub capability: Capability,
+    pub capability: CloseCapability,
 }
 message::message!(CloseMailbox = proto::CloseMailbox { mailbox, capability });
+
+impl PartialEq for CloseMailbox {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { mailbox, capability } = self;
+        *mailbox == other.mailbox && capability.is(&other.capability)
+    }
+}
+
+impl Eq for CloseMailbox {}
 
 /// A mailbox as its owner sees it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -242,6 +252,19 @@ message::numbered!(LaneKind "§14.5.3" {
 
 message::fixed!(LaneHash);
 
+impl ToWire<Vec<u8>> for CloseCapability {
+    fn to_wire(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+}
+
+impl FromWire<Vec<u8>> for CloseCapability {
+    fn from_wire(wire: Vec<u8>) -> Result<Self, Broken> {
+        let wire = zeroize::Zeroizing::new(wire);
+        wire.as_slice().try_into().map(Self::from_bytes).map_err(|_| Broken::rule("§10.4.8"))
+    }
+}
+
 impl ToWire<Vec<u8>> for Signature {
     fn to_wire(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
@@ -260,9 +283,10 @@ mod tests {
 
     #[test]
     fn a_transcript_is_of_one_connection_and_one_mailbox() {
+        let exporter = |byte| Exporter::from_bytes([byte; 32]);
         let (one, two) = (mailbox_id(&[1; 32]), mailbox_id(&[2; 32]));
         assert_ne!(one, two);
-        assert_ne!(owner_transcript(&[1; 32], &one), owner_transcript(&[2; 32], &one));
-        assert_ne!(owner_transcript(&[1; 32], &one), owner_transcript(&[1; 32], &two));
+        assert_ne!(owner_transcript(&exporter(1), &one), owner_transcript(&exporter(2), &one));
+        assert_ne!(owner_transcript(&exporter(1), &one), owner_transcript(&exporter(1), &two));
     }
 }

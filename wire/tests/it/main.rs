@@ -2,16 +2,21 @@
 #![allow(
     missing_docs,
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
     clippy::expect_used,
-    reason = "tests"
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a panic is the report"
 )]
-#![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "numbers here are the test's own")]
 
 mod account;
 #[path = "../forge/mod.rs"]
 mod forge;
 mod identity_properties;
 mod identity_vectors;
+mod message_vectors;
+mod messages;
+#[path = "../samples/mod.rs"]
+mod samples;
 mod sealed;
