@@ -83,6 +83,9 @@ impl FromStr for ServerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.len() > MAX_TEXT {
+            return Err(AddressError::HostCount);
+        }
         let text = fold(text);
         let mut parts = text.strip_prefix(PREFIX).ok_or(AddressError::Prefix)?.split('/');
         let key = parts.next().filter(|key| key.len() == KEY_TEXT).and_then(base32::decode).ok_or(AddressError::Key)?;
@@ -255,6 +258,8 @@ const PREFIX: &str = "wxs-";
 /// Base32 of 32 bytes.
 const KEY_TEXT: usize = 52;
 const MAX_HOSTS: usize = 4;
+/// Prefix, key, and four hosts of the greatest length with a slash each.
+const MAX_TEXT: usize = PREFIX.len() + KEY_TEXT + MAX_HOSTS * (MAX_HOST + 1);
 /// A DNS name of 253 bytes, a colon, 5 digits.
 const MAX_HOST: usize = 260;
 const LOCAL_DOMAINS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];

@@ -134,6 +134,18 @@ secret!(
     /// Closes one mailbox (spec §11.2.5). The relay keeps its [`CloseCapability::hash`]. 32 bytes.
     CloseCapability
 );
+secret!(
+    /// An introduction token: the delivery secret of whoever came by one link (spec §11.12). 32 bytes.
+    IntroductionToken
+);
+
+impl CloseCapability {
+    /// What the relay is told when the mailbox is made, and compares with when it is closed (spec §11.2.5). 32 bytes.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        label::CLOSE_HASH.hash(self.as_bytes())
+    }
+}
 
 /// Defines an X25519 public key that this crate carries and never computes with.
 macro_rules! carried {
@@ -256,6 +268,7 @@ mod tests {
             *first.reach_key(1).as_bytes(),
             *second.reach_key(0).as_bytes(),
             *first.close_capability(mailbox).as_bytes(),
+            first.close_capability(mailbox).hash(),
             *second.close_capability(mailbox).as_bytes(),
             *first.close_capability(MailboxId::from_bytes([2; 16])).as_bytes(),
         ];

@@ -32,6 +32,7 @@ pub(crate) const RECOVERY_KEY: Label = Label("waxwing/1 recovery key");
 pub(crate) const ROOT_KEY: Label = Label("waxwing/1 root key");
 pub(crate) const REACH_KEY: Label = Label("waxwing/1 reach key");
 pub(crate) const CLOSE_CAPABILITY: Label = Label("waxwing/1 close capability");
+pub(crate) const CLOSE_HASH: Label = Label("waxwing/1 close hash");
 pub(crate) const STATEMENT: Label = Label("waxwing/1 generation statement");
 pub(crate) const MANIFEST: Label = Label("waxwing/1 manifest");
 pub(crate) const CONTENT: Label = Label("waxwing/1 manifest content");
@@ -64,7 +65,6 @@ pub(crate) const INTRODUCTION_KEY: Label = Label("waxwing/1 introduction key");
 pub(crate) const LANE: Label = Label("waxwing/1 lane");
 pub(crate) const PROOF_OF_WORK: Label = Label("waxwing/1 proof of work");
 pub(crate) const MAILBOX_OWNER: Label = Label("waxwing/1 mailbox owner");
-pub(crate) const CLOSE_VERIFIER: Label = Label("waxwing/1 close verifier");
 pub(crate) const REGISTER_WRITE_VERIFIER: Label = Label("waxwing/1 register write verifier");
 pub(crate) const REGISTER_READ_VERIFIER: Label = Label("waxwing/1 register read verifier");
 pub(crate) const REGISTER_SEAL_VERIFIER: Label = Label("waxwing/1 register seal verifier");
@@ -88,6 +88,7 @@ const ALL: &[Label] = &[
     ROOT_KEY,
     REACH_KEY,
     CLOSE_CAPABILITY,
+    CLOSE_HASH,
     STATEMENT,
     MANIFEST,
     CONTENT,
@@ -115,7 +116,6 @@ const ALL: &[Label] = &[
     LANE,
     PROOF_OF_WORK,
     MAILBOX_OWNER,
-    CLOSE_VERIFIER,
     REGISTER_WRITE_VERIFIER,
     REGISTER_READ_VERIFIER,
     REGISTER_SEAL_VERIFIER,

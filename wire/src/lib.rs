@@ -4,7 +4,6 @@
 //! Every decoder is total, bounded and canonical: bytes from outside pass the scanner of spec §10.4 first, and one
 //! value has one encoding. What came from outside is a `FooIn` until its proof has been checked, and a `Foo` after.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![allow(dead_code, unused_imports, reason = "messages and content that use the rest come next")]
 extern crate alloc;
 
 pub mod address;

@@ -18,9 +18,8 @@ use crate::{
     address::{self, AddressError, ServerAddress},
     base32,
     canonical::{self, CanonicalError, Mode},
-    delivery::DeliverySecret,
     id::AccountId,
-    keys::ReachKey,
+    keys::{IntroductionToken, ReachKey},
     label, proto,
 };
 
@@ -28,7 +27,7 @@ use crate::{
 pub struct ContactLink {
     account: AccountId,
     reach_key: ReachKey,
-    token: Option<DeliverySecret>,
+    token: Option<IntroductionToken>,
     key_servers: Vec<ServerAddress>,
 }
 
@@ -40,7 +39,7 @@ impl ContactLink {
     pub fn new(
         account: AccountId,
         reach_key: ReachKey,
-        token: Option<DeliverySecret>,
+        token: Option<IntroductionToken>,
         key_servers: Vec<ServerAddress>,
     ) -> Result<Self, LinkError> {
         if key_servers.is_empty() || key_servers.len() > MAX_SERVERS {
@@ -61,9 +60,9 @@ impl ContactLink {
         &self.reach_key
     }
 
-    /// The introduction token: the delivery secret of whoever comes by this link. Without one, proof of work pays.
+    /// Pays for the introduction; without one, proof of work does.
     #[must_use]
-    pub fn token(&self) -> Option<&DeliverySecret> {
+    pub fn token(&self) -> Option<&IntroductionToken> {
         self.token.as_ref()
     }
 
@@ -79,7 +78,7 @@ impl ContactLink {
         let payload = proto::identity::ContactLink {
             account: self.account.as_bytes().to_vec(),
             reach_key: self.reach_key.as_bytes().to_vec(),
-            token: self.token.as_ref().map(|token| token.expose().to_vec()),
+            token: self.token.as_ref().map(|token| token.as_bytes().to_vec()),
             key_servers: self.key_servers.iter().map(ServerAddress::to_proto).collect(),
         };
         let mut bytes = Zeroizing::new(payload.encode_to_vec());
@@ -115,7 +114,7 @@ impl FromStr for ContactLink {
         Self::new(
             AccountId::try_from(payload.account.as_slice()).map_err(|_| LinkError::Text)?,
             ReachKey::from_bytes(&*secret(&payload.reach_key)?),
-            token.map(|token| DeliverySecret::from_bytes(&token)),
+            token.map(|token| IntroductionToken::from_bytes(&token)),
             payload.key_servers.iter().map(ServerAddress::parse).collect::<Result<_, _>>()?,
         )
     }
@@ -177,7 +176,7 @@ mod tests {
         let key = ServerKey::from_seed(&[5; 32]).public_key();
         let hosts = hosts.iter().map(|host| host.parse().expect(host)).collect();
         let server = ServerAddress::new(key, hosts).expect("an address");
-        let token = token.map(|token| DeliverySecret::from_bytes(&token));
+        let token = token.map(|token| IntroductionToken::from_bytes(&token));
         ContactLink::new(AccountId::from_bytes([1; 32]), ReachKey::from_bytes(&[2; 32]), token, alloc::vec![server])
             .expect("a link")
     }

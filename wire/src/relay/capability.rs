@@ -1,4 +1,4 @@
-//! Capabilities and what a relay stores of them. Implements spec/14-relay-messages.md §14.5, §14.7 and §14.8.
+//! Capabilities and what a relay stores of them. Implements spec/14-relay-messages.md §14.7 and §14.8.
 //!
 //! Invariants: a relay's store opens nothing; a capability of one kind or place is none of another.
 use alloc::{boxed::Box, vec::Vec};
@@ -8,8 +8,6 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
-    id::MailboxId,
-    keys::CloseCapability,
     label::{self, Label},
     message,
 };
@@ -96,21 +94,6 @@ impl Verifier {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    /// What the relay stores of a mailbox's close capability (spec §14.5.5).
-    #[must_use]
-    pub fn of_close(capability: &CloseCapability, mailbox: &MailboxId) -> Self {
-        let mut content = zeroize::Zeroizing::new([0; 48]);
-        let parts = mailbox.as_bytes().iter().chain(capability.as_bytes());
-        content.iter_mut().zip(parts).for_each(|(target, part)| *target = *part);
-        Self(label::CLOSE_VERIFIER.hash(content.as_slice()))
-    }
-
-    /// Whether a close capability is the one. Constant time.
-    #[must_use]
-    pub fn admits_close(&self, capability: &CloseCapability, mailbox: &MailboxId) -> bool {
-        Self::of_close(capability, mailbox).0.ct_eq(&self.0).into()
     }
 
     /// Whether a capability is the one. Constant time.

@@ -4,7 +4,6 @@
 //! TLS connection.
 use alloc::vec::Vec;
 
-use super::Verifier;
 use crate::{
     delivery::LaneHash,
     frame::Admission,
@@ -42,14 +41,14 @@ pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
 pub struct CreateMailbox {
     /// Ed25519, made for this mailbox alone. Unverified bytes.
     pub owner_key: [u8; 32],
-    /// Of the close capability ([`Verifier::of_close`]).
-    pub close_verifier: Verifier,
+    /// [`CloseCapability::hash`](crate::keys::CloseCapability::hash).
+    pub close_hash: [u8; 32],
     /// By what right.
     pub admission: Admission,
     /// Over [`owner_transcript`].
     pub signature: Signature,
 }
-message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_verifier, admission, signature });
+message::message!(CreateMailbox = proto::CreateMailbox { owner_key, close_hash, admission, signature });
 
 /// Makes this connection the owner's, once, for one mailbox.
 #[derive(Debug, Eq, PartialEq)]

@@ -108,7 +108,7 @@ fn keys(case: &Value) -> Outcome {
                 "generation": generation, "root": hex::encode(root.public_key().as_bytes()),
                 "reach_key_0": hex::encode(root.reach_key(0).as_bytes()),
                 "reach_key_258": hex::encode(root.reach_key(258).as_bytes()),
-                "close_capability": hex::encode(close.as_bytes()),
+                "close_capability": hex::encode(close.as_bytes()), "close_hash": hex::encode(close.hash()),
             })
         })
         .into();
@@ -132,7 +132,7 @@ fn link(case: &Value) -> Outcome {
     assert_eq!(link.to_text().as_str(), given.to_lowercase());
     Ok(json!({
         "account": hex::encode(link.account_id().as_bytes()), "reach_key": hex::encode(link.reach_key().as_bytes()),
-        "token": link.token().map(|token| hex::encode(token.expose())), "servers": link.key_servers().len(),
+        "token": link.token().map(|token| hex::encode(token.as_bytes())), "servers": link.key_servers().len(),
     }))
 }
 

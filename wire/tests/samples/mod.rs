@@ -93,13 +93,13 @@ pub(crate) fn relay_requests() -> Vec<relay::Request> {
         RelayRequest::Info,
         RelayRequest::CreateMailbox(relay::CreateMailbox {
             owner_key: [0x0e; 32],
-            close_verifier: verifier(0x0c),
+            close_hash: [0x0c; 32],
             admission: Admission::Invite(InviteToken::from_bytes([0x17; 16])),
             signature: signature(),
         }),
         RelayRequest::CreateMailbox(relay::CreateMailbox {
             owner_key: [0x0e; 32],
-            close_verifier: verifier(0x0c),
+            close_hash: [0x0c; 32],
             admission: Admission::Open,
             signature: signature(),
         }),

@@ -8,7 +8,6 @@ use waxwing_wire::{
     delivery::{DeliverySecret, Grant, LaneHash},
     frame::{Ceiling, FrameEncoder},
     id::AccountId,
-    keys::CloseCapability,
     keyserver,
     pow::{Challenge, Difficulty, Puzzle},
     relay::{self, Capability, VerifierKind},
@@ -224,10 +223,7 @@ fn derivations() -> Value {
     let second = first.next(&register, 2, &change);
     let ids = keyserver::PrekeyIds::new(Some(7), None, vec![900, 5, 70_000], vec![]).unwrap();
     let reach = ObjectSecret::of_reach_entry(&[0x7e; 32], 5.try_into().unwrap(), 9);
-    let close = relay::Verifier::of_close(&CloseCapability::from_bytes(&[0xca; 32]), &mailbox);
     json!([
-        {"name": "verifier", "label": "close verifier", "id": hex::encode(mailbox.as_bytes()),
-         "capability": hex::encode([0xca; 32]), "out": hex::encode(close.as_bytes())},
         {"name": "mailbox id", "owner_key": hex::encode([0x0e; 32]), "out": hex::encode(mailbox.as_bytes())},
         {"name": "delivery key", "secret": hex::encode([0x5c; 32]), "mailbox": hex::encode(mailbox.as_bytes()),
          "out": hex::encode(key.expose())},

@@ -56,7 +56,7 @@ fn root(account: &super::Account, generation: u32) -> Value {
         "generation": generation, "root": hex::encode(public(&seed)),
         "reach_key_0": hex::encode(derive(&seed, "waxwing/1 reach key", &[0; 4])),
         "reach_key_258": hex::encode(derive(&seed, "waxwing/1 reach key", &[0, 0, 1, 2])),
-        "close_capability": hex::encode(close),
+        "close_capability": hex::encode(close), "close_hash": hex::encode(hash("waxwing/1 close hash", &close)),
     })
 }
 
