@@ -75,6 +75,8 @@ fn truncation_extension_reordering_and_swaps_are_refused() {
     for length in [0, 1, 64, 65, 72, 73, SEGMENT - 1, SEGMENT, 3 * SEGMENT, object.len() - 16, object.len() - 1] {
         assert!(reopen(&object[..length]).is_err(), "cut at {length}");
     }
+    // Cut behind its first segment it is as long as a shorter object, and the tag says that this segment was not the last.
+    assert_eq!(reopen(&object[..SEGMENT]), Err(OpenError::Forged));
     for more in [1, 16, SEGMENT] {
         let longer = [object.as_slice(), &vec![0; more]].concat();
         // As an object of that size it has the wrong padding; as one of its own size it has too many segments.
