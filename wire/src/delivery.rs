@@ -16,11 +16,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::{
     id::MailboxId,
     kdf::hkdf,
-    keys::IntroductionToken,
     label::{self, Label},
 };
 
-/// What the members of an audience know: contacts, groups, or own devices. 32 bytes.
+/// What the members of an audience know (contacts, groups, own devices), or the holders of one introduction token. 32 bytes.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct DeliverySecret(Box<[u8; 32]>);
 
@@ -44,18 +43,29 @@ impl DeliverySecret {
         &self.0
     }
 
-    /// The key that this audience shows at `mailbox` (spec §14.3).
+    /// The key that this audience shows at `mailbox` (spec §14.3). `grant` keeps an introduction token from being an
+    /// audience's secret and the reverse.
     #[must_use]
-    pub fn key_for(&self, mailbox: &MailboxId) -> DeliveryKey {
-        DeliveryKey::derive(label::DELIVERY_KEY, &self.0, mailbox)
+    pub fn key_for(&self, grant: Grant, mailbox: &MailboxId) -> DeliveryKey {
+        DeliveryKey::from_bytes(*hkdf(None, self.0.as_slice(), &grant.label().with(mailbox.as_bytes())))
     }
 }
 
-impl IntroductionToken {
-    /// The key that the token's holders show at `mailbox` (spec §14.3); never that of an audience.
-    #[must_use]
-    pub fn key_for(&self, mailbox: &MailboxId) -> DeliveryKey {
-        DeliveryKey::derive(label::INTRODUCTION_KEY, self.as_bytes(), mailbox)
+/// What a delivery secret is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Grant {
+    /// The secret of an audience.
+    Audience,
+    /// An introduction token, from a link.
+    Introduction,
+}
+
+impl Grant {
+    const fn label(self) -> Label {
+        match self {
+            Self::Audience => label::DELIVERY_KEY,
+            Self::Introduction => label::INTRODUCTION_KEY,
+        }
     }
 }
 
@@ -71,10 +81,6 @@ impl DeliveryKey {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Box::new(bytes))
-    }
-
-    fn derive(label: Label, secret: &[u8; 32], mailbox: &MailboxId) -> Self {
-        Self::from_bytes(*hkdf(None, secret, &label.with(mailbox.as_bytes())))
     }
 
     /// The bytes, for the request that shows them.
@@ -163,11 +169,11 @@ mod tests {
     fn keys_differ_by_mailbox_secret_and_kind() {
         let (one, two) = (MailboxId::from_bytes([1; 16]), MailboxId::from_bytes([2; 16]));
         let secret = DeliverySecret::from_bytes(&[3; 32]);
-        let key = secret.key_for(&one);
-        assert_eq!(key, secret.key_for(&one));
-        assert_ne!(key, secret.key_for(&two));
-        assert_ne!(key, IntroductionToken::from_bytes(&[3; 32]).key_for(&one));
-        assert_ne!(key, DeliverySecret::from_bytes(&[4; 32]).key_for(&one));
+        let key = secret.key_for(Grant::Audience, &one);
+        assert_eq!(key, secret.key_for(Grant::Audience, &one));
+        assert_ne!(key, secret.key_for(Grant::Audience, &two));
+        assert_ne!(key, secret.key_for(Grant::Introduction, &one));
+        assert_ne!(key, DeliverySecret::from_bytes(&[4; 32]).key_for(Grant::Audience, &one));
     }
 
     #[test]

