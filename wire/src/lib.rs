@@ -3,6 +3,14 @@
 //! Implements spec/10-wire-conventions.md and what follows it. Pure: time and randomness are arguments, nothing does I/O.
 //! Every decoder is total, bounded and canonical: bytes from outside pass the scanner of spec §10.4 first, and one
 //! value has one encoding. What came from outside is a `FooIn` until its proof has been checked, and a `Foo` after.
+//!
+//! Who may be believed, from the words down (spec/11-identity.md):
+//!
+//! ```text
+//! words ─▶ keys ─▶ statement ─▶ manifest ─▶ history          which devices an account has, and which manifest counts
+//!                                  └─▶ signer ─▶ reach, listing, prekey, request      what one device vouches for
+//! address, link, name, moved                                 where servers and people are found
+//! ```
 #![cfg_attr(not(feature = "std"), no_std)]
 extern crate alloc;
 
