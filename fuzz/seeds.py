@@ -21,3 +21,16 @@ for file, names in targets.items():
             (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
             if name == "wire_manifest" and len(seed) > 70:
                 (folder / hashlib.sha256(b"body" + seed).hexdigest()[:16]).write_bytes(seed[3:-66])
+
+messages = {
+    "waxwing.relay.Request": "wire_relay_request", "waxwing.relay.Reply": "wire_relay_reply",
+    "waxwing.relay.Put": "wire_relay_put", "waxwing.relay.FanOut": "wire_relay_fan_out",
+    "waxwing.keyserver.Request": "wire_keyserver_request", "waxwing.keyserver.Reply": "wire_keyserver_reply",
+    "waxwing.keyserver.DeviceRequest": "wire_device_request", "waxwing.content.Content": "wire_content",
+}
+for file in ["13-frames.json", "14-relay.json", "15-keyserver.json", "16-content.json"]:
+    for case in json.loads((here / "../spec/vectors" / file).read_text()):
+        seed = bytes.fromhex(case["stream"] if "stream" in case else case["bytes"])
+        folder = here / "corpus" / (messages[case["type"]] if "type" in case else "wire_frames")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
