@@ -24,6 +24,7 @@ mod properties;
 mod proto;
 mod records;
 mod session;
+mod vectors;
 
 /// Cases of a property test: `WAXWING_CASES`, or this many.
 fn cases(default: u32) -> proptest::test_runner::Config {
