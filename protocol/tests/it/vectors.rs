@@ -8,6 +8,7 @@ mod hex;
 mod keys;
 mod library_record;
 mod messages;
+mod own;
 mod transcript;
 
 use std::{fs, path::PathBuf};
@@ -85,6 +86,16 @@ fn a_changed_chain_key_in_a_record_of_the_library_is_noticed() {
     // A ratchet key of 32 bytes and a chain key for each chain in common.
     let least = usize::try_from(64 * chains).unwrap();
     assert!((0..record.len()).filter(noticed).count() >= least, "{chains} chains");
+}
+
+#[test]
+fn our_own_vectors_are_what_the_crate_does() {
+    for (file, text) in own::files() {
+        let recorded = fs::read_to_string(folder().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let differing = recorded.lines().zip(text.lines()).position(|(recorded, now)| recorded != now);
+        let is_same = recorded == text;
+        assert!(is_same, "{file} differs from line {differing:?} on: cargo run -p waxwing-protocol --example vectors");
+    }
 }
 
 /// JSON pointers to all byte strings, the library's records apart.
