@@ -1,4 +1,4 @@
-//! A user's device made of our own crate, as the counterpart of [`peer::Party`](crate::peer::Party).
+//! A user's device made of our own crate, as the counterpart of [`peer::Party`].
 //!
 //! It keeps the records that deltas told it to keep, as an app's database would, and asserts after every operation that
 //! they are what the session in memory would write anew. [`Device::restart`] forgets everything else.
