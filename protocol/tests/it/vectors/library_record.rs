@@ -72,7 +72,7 @@ fn our_state(record: &[u8]) -> Option<Chains> {
     Some(Chains { sending: vec![sending], receiving: receiving.collect::<Option<_>>()? })
 }
 
-/// Ratchet u[32], chain key[32], index[4].
+/// Ratchet key (32 bytes), chain key (32), index (4).
 fn our_chain(rest: &mut &[u8]) -> Option<Chain> {
     let (ratchet, key) = (take(rest, 32)?.to_vec(), take(rest, 32)?.to_vec());
     let index = u32::from_be_bytes(take(rest, 4)?.try_into().ok()?);
