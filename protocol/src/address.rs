@@ -1,5 +1,7 @@
 //! Who a message is from and to: service ids, device ids, registration ids (spec §1.7).
 
+use alloc::string::String;
+
 use thiserror::Error;
 
 /// A device of an account: 1 to 127 (spec §1.7).
@@ -89,7 +91,60 @@ impl ServiceId {
         *uuid = self.uuid;
         bytes
     }
+
+    /// Parses the fixed-width form.
+    pub(crate) fn from_fixed_width(bytes: &[u8; 17]) -> Option<Self> {
+        let [kind, uuid @ ..] = *bytes;
+        let kind = match kind {
+            0 => ServiceIdKind::Aci,
+            1 => ServiceIdKind::Pni,
+            _ => return None,
+        };
+        Some(Self { kind, uuid })
+    }
+
+    /// The string form: a lower-case hyphenated UUID, `PNI:` before it for a PNI (spec §1.7).
+    #[must_use]
+    pub fn to_text(self) -> String {
+        let mut text = String::from(match self.kind {
+            ServiceIdKind::Aci => "",
+            ServiceIdKind::Pni => PNI,
+        });
+        for (at, byte) in self.uuid.iter().enumerate() {
+            if HYPHENS_BEFORE.contains(&at) {
+                text.push('-');
+            }
+            text.extend([byte >> 4, byte & 0x0F].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default()));
+        }
+        text
+    }
+
+    /// Parses the string form, digits of either case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, text) = match text.strip_prefix(PNI) {
+            Some(rest) => (ServiceIdKind::Pni, rest),
+            None => (ServiceIdKind::Aci, text),
+        };
+        let mut digits = text.bytes();
+        let mut uuid = [0; 16];
+        for (at, byte) in uuid.iter_mut().enumerate() {
+            if HYPHENS_BEFORE.contains(&at) && digits.next() != Some(b'-') {
+                return None;
+            }
+            for _ in 0..2 {
+                let digit = char::from(digits.next()?).to_digit(16)?;
+                *byte = (*byte << 4) | u8::try_from(digit).ok()?;
+            }
+        }
+        digits.next().is_none().then_some(Self { kind, uuid })
+    }
 }
+
+/// What the string form of a PNI begins with.
+const PNI: &str = "PNI:";
+/// The bytes of a UUID that a hyphen stands before.
+const HYPHENS_BEFORE: [usize; 4] = [4, 6, 8, 10];
 
 /// A device of an account, as both sides must name it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -136,13 +191,8 @@ impl SessionAddresses {
 
 impl DeviceAddress {
     fn from_record(record: &[u8]) -> Option<Self> {
-        let [kind, uuid @ .., device_id] = record else { return None };
-        let kind = match kind {
-            0 => ServiceIdKind::Aci,
-            1 => ServiceIdKind::Pni,
-            _ => return None,
-        };
-        let service_id = ServiceId { kind, uuid: uuid.try_into().ok()? };
+        let [service_id @ .., device_id] = record else { return None };
+        let service_id = ServiceId::from_fixed_width(service_id.try_into().ok()?)?;
         Some(Self { service_id, device_id: DeviceId::new((*device_id).into()).ok()? })
     }
 }
@@ -169,6 +219,30 @@ mod tests {
         }
         assert_eq!(DeviceId::new(1).unwrap().get(), 1);
         assert_eq!(DeviceId::new(127).unwrap().get(), 127);
+    }
+
+    #[test]
+    fn service_ids_have_one_string_form_and_parse_it_in_either_case() {
+        let uuid = "9d0652a3-dcc3-4d11-975f-74d61598733f";
+        let aci = ServiceId::parse(uuid).unwrap();
+        assert_eq!((aci.kind, aci.uuid[0], aci.uuid[15]), (ServiceIdKind::Aci, 0x9D, 0x3F));
+        assert_eq!(aci.to_text(), uuid);
+        assert_eq!(ServiceId::parse(&uuid.to_uppercase()), Some(aci));
+        let pni = ServiceId::parse(&alloc::format!("PNI:{uuid}")).unwrap();
+        assert_eq!((pni.kind, pni.uuid), (ServiceIdKind::Pni, aci.uuid));
+        assert_eq!(pni.to_text(), alloc::format!("PNI:{uuid}"));
+        for id in [aci, pni] {
+            assert_eq!(ServiceId::from_fixed_width(&id.to_fixed_width()), Some(id));
+        }
+        let short = &uuid[1..];
+        let without_hyphens = uuid.replace('-', "");
+        let misplaced = "9d0652a3d-cc3-4d11-975f-74d61598733f";
+        let with_more = alloc::format!("{uuid}0");
+        for bad in
+            ["", "alice", short, &without_hyphens, misplaced, &with_more, "pni:9d0652a3-dcc3-4d11-975f-74d61598733f"]
+        {
+            assert_eq!(ServiceId::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

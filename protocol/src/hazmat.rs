@@ -55,3 +55,12 @@ pub fn kyber_encapsulate(key: &KyberPublicKey, rng: &mut impl CryptoRng) -> (Kyb
 pub fn kyber_decapsulate(key: &KyberSecretKey, ciphertext: &KyberCiphertext) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(*key.decapsulate(ciphertext).as_bytes())
 }
+
+/// Parses the content of a sealed message that was decrypted elsewhere (spec §8.3). Nothing stands behind it: neither who
+/// made it nor that its certificate's owner did.
+///
+/// # Errors
+/// [`DecodeError`](crate::DecodeError).
+pub fn decode_sealed_content(bytes: &[u8]) -> Result<crate::sealed::ContentIn, crate::DecodeError> {
+    crate::sealed::ContentIn::decode(bytes)
+}

@@ -26,6 +26,18 @@ pub(crate) const PQXDH: Label = Label(b"WhisperText_X25519_SHA-256_CRYSTALS-KYBE
 pub(crate) const ROOT_STEP: Label = Label(b"WhisperRatchet");
 /// HKDF info of message keys (spec §5.3).
 pub(crate) const MESSAGE_KEYS: Label = Label(b"WhisperMessageKeys");
+/// First part of the HKDF salt of sealed sender v1's ephemeral keys (spec §8.4).
+pub(crate) const SEALED_V1_SALT: Label = Label(b"UnidentifiedDelivery");
+/// HKDF info of sealed sender v1's keys: empty, the salts tell them apart (spec §8.4).
+pub(crate) const SEALED_V1_KEYS: Label = Label(b"");
+/// HKDF info of sealed sender v2's ephemeral private key (spec §8.5).
+pub(crate) const SEALED_V2_R: Label = Label(b"Sealed Sender v2: r (2023-08)");
+/// HKDF info of sealed sender v2's content key (spec §8.5).
+pub(crate) const SEALED_V2_K: Label = Label(b"Sealed Sender v2: K");
+/// HKDF info of what hides the message key from all but a recipient (spec §8.5).
+pub(crate) const SEALED_V2_DH: Label = Label(b"Sealed Sender v2: DH");
+/// HKDF info of the authentication tag (spec §8.5).
+pub(crate) const SEALED_V2_DH_SENDER: Label = Label(b"Sealed Sender v2: DH-sender");
 /// HMAC input that turns a chain key into a message seed (spec §5.3).
 pub(crate) const MESSAGE_SEED: Label = Label(&[0x01]);
 /// HMAC input that turns a chain key into the next one (spec §5.3).
@@ -44,9 +56,22 @@ mod tests {
 
     /// Labels of one construction stand in one row: only there could one be mistaken for another.
     const BY_CONSTRUCTION: &[(&str, &[Label])] = &[
-        ("HKDF info", &[X3DH, PQXDH, ROOT_STEP, MESSAGE_KEYS]),
+        (
+            "HKDF info",
+            &[
+                X3DH,
+                PQXDH,
+                ROOT_STEP,
+                MESSAGE_KEYS,
+                SEALED_V1_KEYS,
+                SEALED_V2_R,
+                SEALED_V2_K,
+                SEALED_V2_DH,
+                SEALED_V2_DH_SENDER,
+            ],
+        ),
         ("HMAC input under a chain key", &[MESSAGE_SEED, NEXT_CHAIN_KEY]),
-        ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX]),
+        ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX, SEALED_V1_SALT]),
     ];
 
     #[test]
@@ -63,7 +88,17 @@ mod tests {
     #[test]
     fn the_specification_lists_every_label() {
         let spec = include_str!("../../spec/00-conventions.md");
-        for label in [X3DH, PQXDH, ROOT_STEP, MESSAGE_KEYS] {
+        for label in [
+            X3DH,
+            PQXDH,
+            ROOT_STEP,
+            MESSAGE_KEYS,
+            SEALED_V1_SALT,
+            SEALED_V2_R,
+            SEALED_V2_K,
+            SEALED_V2_DH,
+            SEALED_V2_DH_SENDER,
+        ] {
             let text = core::str::from_utf8(label.as_bytes()).unwrap();
             assert!(spec.contains(&alloc::format!("`{text}`")), "{text} is missing in spec/00-conventions.md");
         }

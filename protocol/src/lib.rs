@@ -99,12 +99,48 @@
 //! whoever records traffic today and owns a quantum computer later; the functions that speak it are named
 //! `.._without_post_quantum_secrecy`, and nothing a peer sends makes the others fall back to it.
 //!
+//! # Hiding the sender
+//!
+//! [`sealed`] wraps a message together with a certificate of who sent it, so that whoever carries it does not learn that. The
+//! recipient opens, verifies the certificate, and only then looks for a session; `examples/sealed_sender.rs` has the session
+//! too.
+//!
+//! ```
+//! use waxwing_protocol::sealed::*;
+//! use waxwing_protocol::*;
+//!
+//! # let rng = &mut <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(1);
+//! # let (now, expires) = (Timestamp(1_800_000_000_000), Timestamp(1_805_000_000_000));
+//! # let (alice, bob) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
+//! # let device = |account| Ok::<_, DeviceIdError>(DeviceAddress { service_id: ServiceId::aci([account; 16]), device_id: DeviceId::new(1)? });
+//! # let (at_alice, at_bob) = (device(1)?, device(2)?);
+//! // Once: a trust root certifies a server, and the server who Alice is. (Or a device itself: `Issuer::self_signed`.)
+//! let (root, server_key) = (CertificateKeyPair::generate(rng), CertificateKeyPair::generate(rng));
+//! let server = Issuer::new(ServerCertificate::issue(1, server_key.public_key(), &root, rng)?, server_key)?;
+//! let sender = Sender { address: at_alice, e164: None, identity_key: *alice.public_key(), expires };
+//! let certificate = server.issue(sender, ServerReference::Embedded, rng);
+//!
+//! // Alice: any message of any session or group. The relay sees 4,096 bytes, whatever is inside.
+//! let content = Content::new(&certificate, ContentKind::Signal, b"a message of a session")
+//!     .with_padding(Padding::To(EnvelopeSize::B4096));
+//! let upload = content.seal_fan_out(&alice, &[*bob.public_key()], rng)?;
+//! let envelope = upload.envelope(0).ok_or("one recipient")?;
+//! assert_eq!(envelope.len(), 4_096);
+//!
+//! // Bob: who it claims to be from, who it is from, and what is inside.
+//! let opened = SealedMessage::from_envelope(&envelope)?.open(&bob)?;
+//! let own = OwnDevice { address: at_bob, e164: None };
+//! let verified = opened.verify(&Trust::new([root.public_key()]), now, own)?;
+//! assert_eq!(verified.sender().address, at_alice);
+//! assert_eq!(verified.message(), b"a message of a session");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
 //! # What is not here yet
 //!
-//! The sparse post-quantum ratchet (which the official library requires since 0.92), sender keys, sealed sender, safety
-//! numbers.
+//! The sparse post-quantum ratchet (which the official library requires since 0.92), sender keys, safety numbers.
 //!
-//! The bytes are specified in `spec/01` to `spec/05` of the repository; every item names its section.
+//! The bytes are specified in `spec/01` to `spec/05` and `spec/08` of the repository; every item names its section.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -125,6 +161,7 @@ mod label;
 mod message;
 mod prekey;
 mod ratchet;
+pub mod sealed;
 mod session;
 mod suite;
 mod time;

@@ -12,6 +12,7 @@ use crate::label::Label;
 pub(crate) enum Salt<'a> {
     None,
     Key(&'a [u8; 32]),
+    Bytes(&'a [u8]),
 }
 
 /// Derives `N` keys of 32 bytes, taken in order from HKDF's output for the concatenation of `ikm`'s parts.
@@ -23,6 +24,7 @@ pub(crate) fn hkdf<const N: usize>(salt: Salt<'_>, ikm: &[&[u8]], info: Label) -
     let salt = match salt {
         Salt::None => None,
         Salt::Key(key) => Some(&key[..]),
+        Salt::Bytes(bytes) => Some(bytes),
     };
     let mut extract = HkdfExtract::<Sha256>::new(salt);
     for part in ikm {

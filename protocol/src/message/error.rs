@@ -9,7 +9,7 @@ use crate::kyber::KyberCiphertextError;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum DecodeError {
-    /// Longer than [`MAX_MESSAGE_LEN`](crate::MAX_MESSAGE_LEN); not parsed.
+    /// Longer than [`MAX_MESSAGE_LEN`](crate::MAX_MESSAGE_LEN), or the format's own limit; not parsed.
     #[error("a message has {got} bytes, more than the limit")]
     TooLong {
         /// The size that came.
@@ -39,19 +39,19 @@ pub enum DecodeError {
     /// A field that the format requires is missing.
     #[error("field {field} is missing")]
     Missing {
-        /// The field's name in spec §4.
+        /// The field's name in spec §4 or §8.
         field: &'static str,
     },
     /// A field has a size or value that the format rules out.
     #[error("field {field} is invalid")]
     Invalid {
-        /// The field's name in spec §4.
+        /// The field's name in spec §4 or §8.
         field: &'static str,
     },
     /// A public key inside does not parse.
     #[error("field {field}: {error}")]
     PublicKey {
-        /// The field's name in spec §4.
+        /// The field's name in spec §4 or §8.
         field: &'static str,
         /// What is wrong with it.
         error: PublicKeyError,
@@ -63,7 +63,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// Names the field in which a key failed to parse.
-    pub(super) fn key(field: &'static str) -> impl Fn(PublicKeyError) -> Self {
+    pub(crate) fn key(field: &'static str) -> impl Fn(PublicKeyError) -> Self {
         move |error| Self::PublicKey { field, error }
     }
 }

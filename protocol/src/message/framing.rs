@@ -20,7 +20,7 @@ pub(super) struct Versions {
 }
 
 /// Refuses what is too long to be looked at, or too short for its frame.
-pub(super) fn check_length(bytes: &[u8], shortest: usize) -> Result<(), DecodeError> {
+pub(crate) fn check_length(bytes: &[u8], shortest: usize) -> Result<(), DecodeError> {
     match bytes.len() {
         got if got > MAX_MESSAGE_LEN => Err(DecodeError::TooLong { got }),
         got if got < shortest => Err(DecodeError::TooShort { got }),
@@ -48,11 +48,11 @@ pub(super) fn frame(version: u8, current: u8, proto: &impl Message, trailer: usi
     bytes
 }
 
-pub(super) fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, DecodeError> {
+pub(crate) fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, DecodeError> {
     M::decode(bytes).map_err(|_| DecodeError::Protobuf)
 }
 
 /// A required field.
-pub(super) fn require<T>(field: Option<T>, name: &'static str) -> Result<T, DecodeError> {
+pub(crate) fn require<T>(field: Option<T>, name: &'static str) -> Result<T, DecodeError> {
     field.ok_or(DecodeError::Missing { field: name })
 }

@@ -14,7 +14,7 @@
 use alloc::vec::Vec;
 
 mod error;
-mod framing;
+pub(crate) mod framing;
 mod plaintext;
 mod prekey;
 mod proto;

@@ -23,6 +23,7 @@ mod party;
 mod properties;
 mod proto;
 mod records;
+mod sealed;
 mod session;
 mod vectors;
 
