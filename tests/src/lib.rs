@@ -2,8 +2,10 @@
 //!
 //! - [`peer`]: Signal's published library as a peer in a process of its own (`interop/README.md`).
 //! - [`ours`]: a device made of our own crate, as the other end.
+//! - [`sealing`]: our sealed sender with the identity keys of the library's parties.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
 pub mod ours;
 pub mod peer;
 pub mod schedule;
+pub mod sealing;

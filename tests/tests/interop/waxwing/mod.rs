@@ -2,6 +2,7 @@
 
 mod import;
 mod limits;
+mod sealed;
 mod storm;
 
 use libtest_mimic::Failed;
@@ -38,6 +39,7 @@ pub(crate) fn trials() -> Vec<(String, Boxed)> {
     trials.extend(storm::trials());
     trials.extend(limits::trials());
     trials.extend(import::trials());
+    trials.extend(sealed::trials());
     trials
 }
 
