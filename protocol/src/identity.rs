@@ -5,9 +5,11 @@ use core::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::curve::{IdentityKey, KeyPair, PrivateKey};
+use crate::curve::{IdentityKey, InvalidSignature, KeyPair, Point, PrivateKey, PublicKeyError, Signature};
+use crate::label;
 
-/// A device's long-term key pair. It agrees in X3DH and PQXDH and signs prekeys; nothing else, unless `hazmat` is used.
+/// A device's long-term key pair. It agrees in X3DH and PQXDH, signs prekeys and acknowledges the account's other
+/// identity; nothing else, unless `hazmat` is used.
 pub struct IdentityKeyPair {
     pair: KeyPair,
     public: IdentityKey,
@@ -43,8 +45,38 @@ impl IdentityKeyPair {
         &self.public
     }
 
+    /// Signs that `other` is an identity of the same account (spec §1.8): Signal's apps link an account's phone-number
+    /// identity with its main one so. Draws 64 random bytes.
+    #[must_use]
+    pub fn sign_alternate_identity(&self, other: &IdentityKey, rng: &mut impl CryptoRng) -> Signature {
+        self.pair.sign(&[label::ALTERNATE_IDENTITY.as_bytes(), &other.to_bytes()], rng)
+    }
+
     pub(crate) const fn pair(&self) -> &KeyPair {
         &self.pair
+    }
+}
+
+impl IdentityKey {
+    /// Checks that this identity acknowledges `other` as one of the same account (spec §1.8).
+    ///
+    /// # Errors
+    /// [`InvalidSignature`]: it does not.
+    pub fn verify_alternate_identity(&self, other: &Self, signature: &Signature) -> Result<(), InvalidSignature> {
+        let point = self.encoded().point().map_err(|_| InvalidSignature)?;
+        point.verify(&[label::ALTERNATE_IDENTITY.as_bytes(), &other.to_bytes()], signature)
+    }
+
+    /// The Montgomery form of an Ed25519 public key (RFC 7748 §4.1), as the key of a [`Fingerprint`](crate::Fingerprint).
+    ///
+    /// The sign is lost: a key and its negative give the same. So the stable id beside it must tell them apart, as
+    /// Waxwing's account id does (spec §9.4).
+    ///
+    /// # Errors
+    /// [`PublicKeyError`]: not the canonical encoding of a point of large prime order.
+    pub fn from_ed25519(public_key: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        let point = Point::parse_edwards(public_key)?.require_torsion_free()?;
+        Ok(Self::from_point(&point))
     }
 }
 

@@ -42,6 +42,16 @@ pub(crate) const SEALED_V2_DH_SENDER: Label = Label(b"Sealed Sender v2: DH-sende
 pub(crate) const MESSAGE_SEED: Label = Label(&[0x01]);
 /// HMAC input that turns a chain key into the next one (spec §5.3).
 pub(crate) const NEXT_CHAIN_KEY: Label = Label(&[0x02]);
+/// HKDF info of a group message's keys (spec §7.2).
+pub(crate) const GROUP_MESSAGE_KEYS: Label = Label(b"WhisperGroup");
+/// What precedes the other identity key in the bytes that an identity key signs for it (spec §1.8): 0xFF*32, then ASCII.
+pub(crate) const ALTERNATE_IDENTITY: Label = Label(
+    b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\
+      \xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\
+      Signal_PNI_Signature",
+);
+/// What precedes key and id in the first hash of a fingerprint (spec §9.1).
+pub(crate) const FINGERPRINT: Label = Label(&[0x00, 0x00]);
 /// Hash prefix of XEdDSA's nonce: 2^256 - 2, little-endian (XEdDSA §2.5, hash₁; spec §1.5).
 pub(crate) const XEDDSA_NONCE: Label = Label(&[
     0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
@@ -63,6 +73,7 @@ mod tests {
                 PQXDH,
                 ROOT_STEP,
                 MESSAGE_KEYS,
+                GROUP_MESSAGE_KEYS,
                 SEALED_V1_KEYS,
                 SEALED_V2_R,
                 SEALED_V2_K,
@@ -71,18 +82,31 @@ mod tests {
             ],
         ),
         ("HMAC input under a chain key", &[MESSAGE_SEED, NEXT_CHAIN_KEY]),
-        ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX, SEALED_V1_SALT]),
+        ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX, FINGERPRINT, SEALED_V1_SALT]),
+        ("signed by an identity key", &[ALTERNATE_IDENTITY]),
     ];
 
+    /// ATTACKS B14: one registry, and in no construction could one label be taken for another. HKDF ends its info with a
+    /// counter byte of at least 1, HMAC inputs are taken whole, and what follows a prefix is checked to be no part of one.
     #[test]
-    fn labels_of_one_construction_are_distinct() {
+    fn labels_of_one_construction_are_distinct_and_end_in_no_other() {
         for (construction, labels) in BY_CONSTRUCTION {
             for (i, one) in labels.iter().enumerate() {
-                for other in &labels[i + 1..] {
-                    assert_ne!(one, other, "{construction}");
+                for (j, other) in labels.iter().enumerate().filter(|(j, _)| i != *j) {
+                    assert_ne!(one, other, "{construction}: {i} and {j}");
+                    let Some(rest) = other.as_bytes().strip_prefix(one.as_bytes()) else { continue };
+                    // X3DH's info is a prefix of PQXDH's: HKDF's first counter byte, 1, must differ from what follows.
+                    assert!(*construction == "HKDF info" && rest[0] > 2, "{construction}: {i} begins {j}");
                 }
             }
         }
+    }
+
+    /// ATTACKS B14: what an identity key signs tells by its first byte what it is.
+    #[test]
+    fn no_prekey_begins_like_an_alternate_identity() {
+        assert_eq!((ALTERNATE_IDENTITY.as_bytes().len(), ALTERNATE_IDENTITY.as_bytes()[0]), (52, 0xFF));
+        assert!(ALTERNATE_IDENTITY.as_bytes().ends_with(b"Signal_PNI_Signature"));
     }
 
     #[test]
@@ -93,6 +117,7 @@ mod tests {
             PQXDH,
             ROOT_STEP,
             MESSAGE_KEYS,
+            GROUP_MESSAGE_KEYS,
             SEALED_V1_SALT,
             SEALED_V2_R,
             SEALED_V2_K,

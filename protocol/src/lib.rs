@@ -152,6 +152,8 @@ mod address;
 pub mod agreement;
 mod crypto;
 mod curve;
+mod fingerprint;
+mod group;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 mod identity;
@@ -170,12 +172,20 @@ pub use self::address::{
     DeviceAddress, DeviceId, DeviceIdError, RegistrationId, ServiceId, ServiceIdKind, SessionAddresses,
 };
 pub use self::agreement::{Consumed, KyberPrekeyRef, NonContributoryAgreement, PrivatePrekeys, RespondError};
-pub use self::curve::{BaseKey, IdentityKey, PrekeyPublic, PublicKeyError, RatchetKey, Signature};
+pub use self::curve::{BaseKey, IdentityKey, InvalidSignature, PrekeyPublic, PublicKeyError, RatchetKey, Signature};
+pub use self::fingerprint::{
+    CompareError, Fingerprint, FingerprintVersion, Iterations, IterationsError, SafetyNumber, ScannableFingerprint,
+};
+pub use self::group::{
+    GroupDelta, GroupOpenError, GroupSealError, OpenedGroupMessage, PeerSenderKeys, Processed, ProcessedDistribution,
+    SealedGroupMessage, SenderKey, WrongDistribution,
+};
 pub use self::identity::IdentityKeyPair;
 pub use self::kyber::{KyberCiphertext, KyberCiphertextError, KyberPublicKey, KyberSecretKey, KyberSecretKeyError};
 pub use self::message::{
     CiphertextMessage, DecodeError, DecryptionErrorMessage, DistributionId, MAX_MESSAGE_LEN, MessageKind,
-    PlaintextContent, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage, SignalMessage,
+    OriginalMessage, PlaintextContent, PreKeySignalMessage, SenderKeyDistributionMessage, SenderKeyMessage,
+    SignalMessage,
 };
 pub use self::prekey::{
     Bundle, BundleError, BundleIn, ClassicalBundle, KyberPrekey, KyberPrekeyId, KyberPrekeyIn, LastResortKey,

@@ -20,6 +20,5 @@ pub(crate) use self::point::Point;
 pub(crate) use self::private::{KeyPair, NonContributory, PrivateKey, RatchetPair, SharedSecret};
 pub use self::public::{BaseKey, IdentityKey, PrekeyPublic, PublicKeyError, RatchetKey};
 pub(crate) use self::public::{Decoded, EncodedKey, public_key};
-#[cfg_attr(not(feature = "hazmat"), allow(unreachable_pub, reason = "public through hazmat"))]
-pub use self::xeddsa::InvalidSignature;
-pub use self::xeddsa::Signature;
+pub(crate) use self::xeddsa::VerifyingKey;
+pub use self::xeddsa::{InvalidSignature, Signature};

@@ -6,10 +6,11 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity;
+use subtle::{Choice, ConditionallyNegatable};
 
 use super::public::PublicKeyError;
 
@@ -32,6 +33,20 @@ impl Point {
             return Err(PublicKeyError::SmallOrder);
         }
         Ok(Self { u: *u, edwards })
+    }
+
+    /// Decodes a compressed Edwards point, whose sign is then forgotten (RFC 8032 §5.1.3, RFC 7748 §4.1).
+    pub(crate) fn parse_edwards(encoding: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        let mut edwards = CompressedEdwardsY(*encoding).decompress().ok_or(PublicKeyError::NotOnCurve)?;
+        if edwards.compress().to_bytes() != *encoding {
+            return Err(PublicKeyError::NonCanonical);
+        }
+        if edwards.is_small_order() {
+            return Err(PublicKeyError::SmallOrder);
+        }
+        let [.., last] = encoding;
+        edwards.conditional_negate(Choice::from(last >> 7));
+        Ok(Self::from_edwards(edwards))
     }
 
     /// The point of a key pair of our own, whose Edwards form is known.

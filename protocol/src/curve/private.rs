@@ -64,17 +64,18 @@ impl SharedSecret {
 pub(crate) struct KeyPair {
     private: PrivateKey,
     public: Point,
-    /// 1 if the private key times the base point has an odd x-coordinate. Not secret: every signature shows it.
-    sign: u8,
+    /// The private key times the base point as Ed25519 encodes it, with the sign it really has. Not secret: every
+    /// signature shows it. Kept because each signature hashes it.
+    edwards: [u8; 32],
 }
 
 impl KeyPair {
     pub(crate) fn from_private(private: PrivateKey) -> Self {
         let mut edwards = EdwardsPoint::mul_base_clamped(*private.as_bytes());
-        let [.., last] = edwards.compress().to_bytes();
-        let sign = last >> 7;
-        edwards.conditional_negate(Choice::from(sign));
-        Self { private, public: Point::from_edwards(edwards), sign }
+        let encoded = edwards.compress().to_bytes();
+        let [.., last] = encoded;
+        edwards.conditional_negate(Choice::from(last >> 7));
+        Self { private, public: Point::from_edwards(edwards), edwards: encoded }
     }
 
     pub(crate) fn generate(rng: &mut impl CryptoRng) -> Self {
@@ -89,8 +90,9 @@ impl KeyPair {
         &self.public
     }
 
-    pub(super) fn sign_bit(&self) -> u8 {
-        self.sign
+    /// The public half as Ed25519 encodes it, sign bit on top.
+    pub(super) const fn edwards_encoding(&self) -> &[u8; 32] {
+        &self.edwards
     }
 
     pub(crate) fn agree(&self, theirs: &Point) -> Result<SharedSecret, NonContributory> {
@@ -136,7 +138,7 @@ impl fmt::Debug for SharedSecret {
 
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { private: _, public, sign: _ } = self;
+        let Self { private: _, public, edwards: _ } = self;
         f.debug_struct("KeyPair").field("public", public).finish_non_exhaustive()
     }
 }

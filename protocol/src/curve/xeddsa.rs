@@ -16,6 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::point::Point;
 use super::private::KeyPair;
+use super::public::EncodedKey;
 use crate::label;
 
 #[cfg(test)]
@@ -29,6 +30,14 @@ pub struct Signature([u8; 64]);
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the signature does not match")]
 pub struct InvalidSignature;
+
+/// A public key that verifies many signatures: with the point its Edwards encoding is kept, which each signature hashes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VerifyingKey {
+    point: Point,
+    /// Of the point with sign bit 0.
+    encoding: [u8; 32],
+}
 
 impl Signature {
     /// Takes 64 bytes from outside. They mean nothing until verified.
@@ -55,9 +64,7 @@ impl KeyPair {
         let mut nonce = scalar_of(with_message(nonce_hash, message).chain_update(random.as_ref()));
 
         let commitment = EdwardsPoint::mul_base(&nonce).compress();
-        let mut public = *self.public().edwards();
-        public.conditional_negate(Choice::from(self.sign_bit()));
-        let challenge = challenge(&commitment, &public.compress(), message);
+        let challenge = challenge(&commitment, self.edwards_encoding(), message);
 
         let mut secret = Scalar::from_bytes_mod_order(*self.private().as_bytes());
         let response = nonce + challenge * secret;
@@ -68,13 +75,29 @@ impl KeyPair {
         let (r, s) = signature.split_at_mut(32);
         r.copy_from_slice(commitment.as_bytes());
         s.copy_from_slice(response.as_bytes());
-        let [.., last] = &mut signature;
-        *last |= self.sign_bit() << 7;
+        let ([.., last], [.., sign]) = (&mut signature, self.edwards_encoding());
+        *last |= sign & 0x80;
         Signature(signature)
     }
 }
 
 impl Point {
+    /// As [`VerifyingKey::verify`], for a key that verifies one signature.
+    pub(crate) fn verify(&self, message: &[&[u8]], signature: &Signature) -> Result<(), InvalidSignature> {
+        VerifyingKey::new(self).verify(message, signature)
+    }
+}
+
+impl VerifyingKey {
+    pub(crate) fn new(point: &Point) -> Self {
+        Self { point: *point, encoding: point.edwards().compress().to_bytes() }
+    }
+
+    /// What peers know the key by.
+    pub(crate) const fn encoded(&self) -> EncodedKey {
+        EncodedKey::from_point(&self.point)
+    }
+
     /// The one function that decides whether a signature is valid: cofactorless, s < l, R canonical and of large order.
     pub(crate) fn verify(&self, message: &[&[u8]], signature: &Signature) -> Result<(), InvalidSignature> {
         let mut bytes = signature.0;
@@ -82,26 +105,34 @@ impl Point {
         let sign = *last >> 7;
         *last &= 0x7F;
 
-        let mut public = *self.edwards();
+        let mut public = *self.point.edwards();
         public.conditional_negate(Choice::from(sign));
-        verify_edwards(&public, message, &bytes)
+        let mut encoding = self.encoding;
+        let [.., last] = &mut encoding;
+        *last |= sign << 7;
+        verify_edwards(&public, &encoding, message, &bytes)
     }
 }
 
-/// Ed25519's equation R = sB - hA for an Edwards public point.
-fn verify_edwards(public: &EdwardsPoint, message: &[&[u8]], signature: &[u8; 64]) -> Result<(), InvalidSignature> {
+/// Ed25519's equation R = sB - hA for an Edwards public point and its encoding.
+fn verify_edwards(
+    public: &EdwardsPoint,
+    encoding: &[u8; 32],
+    message: &[&[u8]],
+    signature: &[u8; 64],
+) -> Result<(), InvalidSignature> {
     let (commitment, s) = signature.split_first_chunk::<32>().ok_or(InvalidSignature)?;
     let s: [u8; 32] = s.try_into().map_err(|_| InvalidSignature)?;
     let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).ok_or(InvalidSignature)?;
     let commitment = CompressedEdwardsY(*commitment);
-    let challenge = challenge(&commitment, &public.compress(), message);
+    let challenge = challenge(&commitment, encoding, message);
     let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&challenge, &-public, &s);
     // Comparing encodings refuses every non-canonical R; a small-order R is never made by an honest signer.
     if expected.compress() == commitment && !expected.is_small_order() { Ok(()) } else { Err(InvalidSignature) }
 }
 
-fn challenge(commitment: &CompressedEdwardsY, public: &CompressedEdwardsY, message: &[&[u8]]) -> Scalar {
-    let hash = Sha512::new().chain_update(commitment.as_bytes()).chain_update(public.as_bytes());
+fn challenge(commitment: &CompressedEdwardsY, public: &[u8; 32], message: &[&[u8]]) -> Scalar {
+    let hash = Sha512::new().chain_update(commitment.as_bytes()).chain_update(public);
     scalar_of(with_message(hash, message))
 }
 

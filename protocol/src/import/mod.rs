@@ -1,5 +1,5 @@
 //! Moving in: records of Signal's official library become this crate's values, so that an app can migrate without losing
-//! sessions. Implements spec/05-ratchet.md §5.11.
+//! sessions. Implements spec/05-ratchet.md §5.11 and spec/07-sender-keys.md §7.7.
 //!
 //! Only the record formats of the official library's stores; where an app keeps them is the app's.
 //! Invariants: what does not parse is an error and nothing is half imported; a state that this crate cannot continue is left
@@ -7,11 +7,13 @@
 
 mod prekeys;
 mod proto;
+mod sender_keys;
 mod session;
 
 use thiserror::Error;
 
 pub use self::prekeys::{identity_key_pair, kyber_prekey, one_time_prekey, signed_prekey};
+pub use self::sender_keys::{peer_sender_keys, sender_key};
 pub use self::session::{ImportedSession, session};
 use crate::curve::PublicKeyError;
 use crate::prekey::PrekeyError;

@@ -118,6 +118,49 @@ pub(super) struct IdentityRecord {
     pub(super) private: Vec<u8>,
 }
 
+/// A sender's states under one distribution id, newest first.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SenderKeyRecord {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) states: Vec<SenderKeyState>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SenderKeyState {
+    #[prost(uint32, tag = "1")]
+    pub(super) chain_id: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(super) chain_key: Option<SenderSeed>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) signing_key: Option<IdentityRecord>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) message_keys: Vec<SenderSeed>,
+    #[prost(uint32, tag = "5")]
+    pub(super) version: u32,
+}
+
+/// A chain key or a message's seed with its number.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SenderSeed {
+    #[prost(uint32, tag = "1")]
+    pub(super) iteration: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) seed: Vec<u8>,
+}
+
+impl SenderKeyRecord {
+    pub(super) fn wipe(&mut self) {
+        for state in &mut self.states {
+            for seed in state.chain_key.iter_mut().chain(&mut state.message_keys) {
+                seed.seed.zeroize();
+            }
+            if let Some(pair) = &mut state.signing_key {
+                pair.private.zeroize();
+            }
+        }
+    }
+}
+
 impl Drop for SessionStructureSecrets<'_> {
     fn drop(&mut self) {
         let structure = &mut *self.0;

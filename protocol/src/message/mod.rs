@@ -23,7 +23,7 @@ mod signal;
 
 pub use self::error::DecodeError;
 pub use self::framing::MAX_MESSAGE_LEN;
-pub use self::plaintext::{DecryptionErrorMessage, PlaintextContent};
+pub use self::plaintext::{DecryptionErrorMessage, OriginalMessage, PlaintextContent};
 pub use self::prekey::PreKeySignalMessage;
 pub(crate) use self::prekey::{PreKeyParts, PreKeyWrapper, wrap};
 pub use self::sender_key::{DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};

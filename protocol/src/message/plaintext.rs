@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 
 use super::error::DecodeError;
 use super::framing;
+use super::prekey::PreKeySignalMessage;
 use super::proto::{ContentBody, DecryptionErrorBody};
+use super::sender_key::SenderKeyMessage;
+use super::signal::SignalMessage;
 use crate::curve::RatchetKey;
 use crate::time::Timestamp;
 
@@ -26,7 +29,35 @@ pub struct DecryptionErrorMessage {
     pub device_id: u32,
 }
 
+/// The message that could not be read. (Plaintext content is not here: it cannot fail to decrypt.)
+#[derive(Clone, Copy, Debug)]
+pub enum OriginalMessage<'a> {
+    /// A session's message.
+    Signal(&'a SignalMessage),
+    /// A session's first message; it counts as the message inside.
+    PreKey(&'a PreKeySignalMessage),
+    /// A group message: there is no ratchet key to name.
+    SenderKey(&'a SenderKeyMessage),
+}
+
 impl DecryptionErrorMessage {
+    /// Says that `original`, which claimed to be sent at `timestamp` by device `device_id`, could not be read (spec §4.9).
+    ///
+    /// # Errors
+    /// [`DecodeError::PublicKey`]: the original's ratchet key is no valid point, so it is no peer's and nobody is to be told.
+    pub fn for_original<'o>(
+        original: impl Into<OriginalMessage<'o>>,
+        timestamp: Timestamp,
+        device_id: u32,
+    ) -> Result<Self, DecodeError> {
+        let ratchet_key = match original.into() {
+            OriginalMessage::Signal(message) => Some(message.ratchet_key()?),
+            OriginalMessage::PreKey(message) => Some(message.message().ratchet_key()?),
+            OriginalMessage::SenderKey(_) => None,
+        };
+        Ok(Self { ratchet_key, timestamp, device_id })
+    }
+
     /// Parses a protobuf without frame (spec §4.8); the timestamp is required.
     ///
     /// # Errors
@@ -51,6 +82,24 @@ impl DecryptionErrorMessage {
             device_id: Some(self.device_id),
         };
         prost::Message::encode_to_vec(&body)
+    }
+}
+
+impl<'a> From<&'a SignalMessage> for OriginalMessage<'a> {
+    fn from(message: &'a SignalMessage) -> Self {
+        Self::Signal(message)
+    }
+}
+
+impl<'a> From<&'a PreKeySignalMessage> for OriginalMessage<'a> {
+    fn from(message: &'a PreKeySignalMessage) -> Self {
+        Self::PreKey(message)
+    }
+}
+
+impl<'a> From<&'a SenderKeyMessage> for OriginalMessage<'a> {
+    fn from(message: &'a SenderKeyMessage) -> Self {
+        Self::SenderKey(message)
     }
 }
 

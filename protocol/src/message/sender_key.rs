@@ -10,7 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::error::DecodeError;
 use super::framing::{self, Versions};
 use super::proto::{DistributionBody, SenderKeyBody};
-use crate::curve::{EncodedKey, Signature};
+use crate::curve::{EncodedKey, InvalidSignature, Signature, VerifyingKey};
+use crate::ratchet::ChainKey;
 
 /// Both are version 3, in both nibbles.
 const VERSION: u8 = 3;
@@ -79,6 +80,12 @@ impl SenderKeyMessage {
         })
     }
 
+    /// Whether the sender key's owner signed it, version byte and protobuf (spec §7.3).
+    pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<(), InvalidSignature> {
+        let (signed, _) = self.bytes.split_last_chunk::<SIGNATURE>().ok_or(InvalidSignature)?;
+        key.verify(&[signed], &self.signature)
+    }
+
     /// The bytes that travel.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8] {
@@ -91,7 +98,7 @@ impl SenderKeyMessage {
         self.distribution_id
     }
 
-    /// Which state of that sender key.
+    /// Which chain of that sender key.
     #[must_use]
     pub const fn chain_id(&self) -> u32 {
         self.chain_id
@@ -124,10 +131,29 @@ pub struct SenderKeyDistributionMessage {
     chain_id: u32,
     iteration: u32,
     chain_key: Box<Zeroizing<[u8; 32]>>,
-    signing_key: EncodedKey,
+    signing_key: VerifyingKey,
 }
 
 impl SenderKeyDistributionMessage {
+    /// Assembles the message that lets a member read a chain from its present place on (spec §4.7).
+    pub(crate) fn new(
+        distribution_id: DistributionId,
+        chain_id: u32,
+        chain_key: &ChainKey,
+        signing_key: VerifyingKey,
+    ) -> Self {
+        let mut message = Self {
+            bytes: Zeroizing::default(),
+            distribution_id,
+            chain_id,
+            iteration: chain_key.index(),
+            chain_key: Box::new(Zeroizing::new(*chain_key.as_bytes())),
+            signing_key,
+        };
+        message.bytes = message.encode();
+        message
+    }
+
     /// Parses `bytes` (spec §4.7): all five fields are required, chain key 32 bytes, signing key 33.
     ///
     /// # Errors
@@ -140,15 +166,15 @@ impl SenderKeyDistributionMessage {
         let chain_key: &[u8; 32] =
             key_bytes.as_slice().try_into().map_err(|_| DecodeError::Invalid { field: "chain_key" })?;
         let signing_key = framing::require(body.signing_key, "signing_key")?;
-        let signing_key = EncodedKey::parse(&signing_key).map_err(DecodeError::key("signing_key"))?;
-        signing_key.point().map_err(DecodeError::key("signing_key"))?;
+        let signing_key =
+            EncodedKey::parse(&signing_key).and_then(|key| key.point()).map_err(DecodeError::key("signing_key"))?;
         Ok(Self {
             bytes: Zeroizing::new(bytes.into()),
             distribution_id: distribution_id(body.distribution_uuid)?,
             chain_id: framing::require(body.chain_id, "chain_id")?,
             iteration: framing::require(body.iteration, "iteration")?,
             chain_key: Box::new(Zeroizing::new(*chain_key)),
-            signing_key,
+            signing_key: VerifyingKey::new(&signing_key),
         })
     }
 
@@ -160,7 +186,7 @@ impl SenderKeyDistributionMessage {
             chain_id: Some(self.chain_id),
             iteration: Some(self.iteration),
             chain_key: Some(self.chain_key.to_vec()),
-            signing_key: Some(self.signing_key.to_bytes().into()),
+            signing_key: Some(self.signing_key.encoded().to_bytes().into()),
         };
         let bytes = Zeroizing::new(framing::frame(VERSION, VERSION, &body, 0));
         body.chain_key.zeroize();
@@ -179,7 +205,7 @@ impl SenderKeyDistributionMessage {
         self.distribution_id
     }
 
-    /// Which state of that sender key.
+    /// Which chain of that sender key.
     #[must_use]
     pub const fn chain_id(&self) -> u32 {
         self.chain_id
@@ -194,7 +220,17 @@ impl SenderKeyDistributionMessage {
     /// The key that signs the sender's messages: 33 bytes.
     #[must_use]
     pub fn signing_key(&self) -> [u8; 33] {
-        self.signing_key.to_bytes()
+        self.signing_key.encoded().to_bytes()
+    }
+
+    /// The signing key, ready to verify with.
+    pub(crate) const fn verifying_key(&self) -> &VerifyingKey {
+        &self.signing_key
+    }
+
+    /// The chain from [`Self::iteration`] on.
+    pub(crate) fn chain(&self) -> ChainKey {
+        ChainKey::new(&self.chain_key, self.iteration)
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Budget(u32);
 /// A ratchet step costs a scalar multiplication, the decoding of a point and an HKDF.
 pub(super) const RATCHET_STEP: u32 = 100;
 
+/// Verifying a group message's signature costs about as much.
+pub(crate) const VERIFICATION: u32 = 100;
+
 impl Budget {
     /// A budget of `units`.
     #[must_use]
@@ -27,7 +30,7 @@ impl Budget {
     }
 
     /// Spends, or refuses and spends nothing.
-    pub(super) fn spend(&mut self, units: u32) -> Result<(), Exhausted> {
+    pub(crate) fn spend(&mut self, units: u32) -> Result<(), Exhausted> {
         self.0 = self.0.checked_sub(units).ok_or(Exhausted)?;
         Ok(())
     }
@@ -42,4 +45,4 @@ impl Default for Budget {
 
 /// The budget does not suffice.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted;
+pub(crate) struct Exhausted;

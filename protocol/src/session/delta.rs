@@ -16,7 +16,7 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    pub(super) fn from_parts(kind: u8, numbers: &[u32]) -> Self {
+    pub(crate) fn from_parts(kind: u8, numbers: &[u32]) -> Self {
         let mut key = Self { bytes: [0; 13], len: 1 };
         let encoded = core::iter::once(kind).chain(numbers.iter().flat_map(|number| number.to_be_bytes()));
         for (slot, (byte, len)) in key.bytes.iter_mut().zip(encoded.zip(1..)) {
@@ -63,10 +63,10 @@ pub struct Delta {
     pub(super) identity: IdentityEvent,
 }
 
-pub(super) struct Write {
-    pub(super) key: RecordKey,
+pub(crate) struct Write {
+    pub(crate) key: RecordKey,
     /// None deletes.
-    pub(super) value: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) value: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Delta {

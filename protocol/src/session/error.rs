@@ -78,24 +78,24 @@ pub enum AcceptError {
     KnownSession,
 }
 
-/// Why records are no session: the caller's storage is damaged, incomplete, or newer than this crate. Safe to log.
+/// Why records are no session or sender key: the caller's storage is damaged, incomplete, or newer than this crate. Safe to log.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum RecordError {
     /// A record has a version that this crate does not know: it was written by a newer one.
-    #[error("a session record has unknown version {got}")]
+    #[error("a record has unknown version {got}")]
     Version {
         /// The version that was read.
         got: u8,
     },
     /// A record's bytes or key are malformed.
-    #[error("a session record is malformed")]
+    #[error("a record is malformed")]
     Malformed,
-    /// A record that the session's head refers to is not there.
-    #[error("a session record is missing")]
+    /// A record that the head refers to is not there.
+    #[error("a record is missing")]
     Missing,
-    /// A record is there that the session does not refer to.
-    #[error("a session record belongs to no state")]
+    /// A record is there that nothing refers to.
+    #[error("a record belongs to nothing")]
     Stray,
 }
 

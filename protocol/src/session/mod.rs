@@ -37,7 +37,7 @@ pub use self::open::Opened;
 pub use self::seal::Sealed;
 use self::state::State;
 use crate::address::{RegistrationId, SessionAddresses};
-use crate::curve::{BaseKey, IdentityKey};
+use crate::curve::{BaseKey, IdentityKey, RatchetKey};
 use crate::identity::IdentityKeyPair;
 use crate::message::PreKeySignalMessage;
 use crate::suite::Suite;
@@ -46,6 +46,13 @@ use crate::suite::Suite;
 pub(crate) mod state_parts {
     pub(crate) use super::receiving::{MAX_CHAINS, ReceivingChain, ReceivingChains, SkippedKey};
     pub(crate) use super::state::{SendingChain, State, Unacknowledged};
+}
+
+/// What records of other things are made of.
+pub(crate) mod record_parts {
+    pub(crate) use super::budget::{Exhausted, VERIFICATION};
+    pub(crate) use super::delta::Write;
+    pub(crate) use super::record::{Reader, Writer};
 }
 
 /// How many archived states a session keeps; the oldest goes first (spec §5.8).
@@ -117,6 +124,15 @@ impl Session {
     #[must_use]
     pub fn is_acknowledged(&self) -> bool {
         self.current.as_ref().is_some_and(|state| state.unacknowledged.is_none())
+    }
+
+    /// Whether the next message would go out under `key`: whether a
+    /// [`DecryptionErrorMessage`](crate::DecryptionErrorMessage) that names it complains of the current state (spec §4.9).
+    /// Then [`Self::archive`] it and start anew; otherwise a newer state or chain is in use already, and nothing is to be
+    /// done.
+    #[must_use]
+    pub fn uses_ratchet_key(&self, key: &RatchetKey) -> bool {
+        self.current.as_ref().is_some_and(|state| state.sending.public == *key)
     }
 
     /// Whether `message` belongs to a state that exists: a retransmission, or one of several sent before the first answer.

@@ -13,7 +13,10 @@ mod attacks;
 mod device;
 mod edge_keys;
 mod examples;
+mod fingerprints;
 mod formats;
+mod group;
+mod group_properties;
 mod initiator;
 mod limits;
 #[cfg(target_os = "linux")]
@@ -23,6 +26,7 @@ mod party;
 mod properties;
 mod proto;
 mod records;
+mod repair;
 mod sealed;
 mod session;
 mod vectors;

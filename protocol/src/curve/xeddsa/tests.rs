@@ -53,7 +53,7 @@ fn every_wycheproof_ed25519_vector_holds_for_the_equation_and_through_the_typed_
                 wrong_length += 1;
                 continue;
             };
-            let raw = verify_edwards(&edwards, &[&test.msg], &signature).is_ok();
+            let raw = verify_edwards(&edwards, &edwards.compress().to_bytes(), &[&test.msg], &signature).is_ok();
             assert_eq!(raw, expected, "vector {} through the equation", test.tc_id);
             let (point, signature) = to_xeddsa(&public, &signature).expect("the keys of this set are honest");
             let typed = point.verify(&[&test.msg], &signature).is_ok();

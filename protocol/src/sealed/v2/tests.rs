@@ -3,6 +3,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 use crate::address::{DeviceAddress, DeviceId, ServiceId};
+use crate::curve::PrivateKey;
 use crate::identity::IdentityKeyPair;
 use crate::sealed::{CertificateKeyPair, ContentKind, Issuer, Sender, SenderCertificate, ServerReference};
 use crate::time::Timestamp;
@@ -34,7 +35,7 @@ fn b11_a_header_that_hides_another_message_key_does_not_open_the_shared_part() {
     // C and AT are right for everything but M: the ephemeral key is the honest one.
     let mixed = Seal {
         message_key: MessageKey(Box::new(*other.message_key.0)),
-        ephemeral: honest.ephemeral.duplicate(),
+        ephemeral: KeyPair::from_private(PrivateKey::from_bytes(honest.ephemeral.private().as_bytes())),
         cipher_key: Zeroizing::new(*other.cipher_key),
     };
     let header = mixed.header(sender.pair(), recipient.pair().public()).unwrap();

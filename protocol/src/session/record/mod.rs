@@ -15,6 +15,7 @@ mod state_record;
 
 use alloc::vec::Vec;
 
+pub(crate) use self::codec::{Reader, Writer};
 use super::Session;
 use super::change::Change;
 use super::delta::{RecordKey, Write};

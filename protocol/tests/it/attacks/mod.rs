@@ -12,5 +12,7 @@ mod a14_deniability;
 mod b03_b04_failed_open;
 mod b10_bit_flips;
 mod b13_padding;
+mod b14_confusion;
 mod b16_broken_rng;
 mod b17_debug_output;
+mod c03_c04_groups;

@@ -58,7 +58,7 @@ fn search(
 ) -> (Vec<u8>, [u8; 64]) {
     for counter in 0_u32..10_000 {
         let message = counter.to_le_bytes();
-        let h = challenge(&CompressedEdwardsY(commitment), &CompressedEdwardsY(public), &[&message]);
+        let h = challenge(&CompressedEdwardsY(commitment), &public, &[&message]);
         if accept(h.as_bytes()[0] % 8) {
             return (message.to_vec(), join(&commitment, (r + h * a).as_bytes()));
         }
@@ -133,7 +133,7 @@ fn non_canonical_identity() -> [u8; 32] {
 fn satisfied(case: &Case) -> Satisfies {
     let commitment: [u8; 32] = case.signature[..32].try_into().unwrap();
     let s: [u8; 32] = case.signature[32..].try_into().unwrap();
-    let h = challenge(&CompressedEdwardsY(commitment), &CompressedEdwardsY(case.public), &[&case.message]);
+    let h = challenge(&CompressedEdwardsY(commitment), &case.public, &[&case.message]);
     let decode = |bytes| CompressedEdwardsY(bytes).decompress().unwrap();
     let difference =
         EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order(s)) - decode(commitment) - times(&h, decode(case.public));
