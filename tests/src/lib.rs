@@ -3,8 +3,10 @@
 //! - [`peer`]: Signal's published library as a peer in a process of its own (`interop/README.md`).
 //! - [`ours`]: a device made of our own crate, as the other end.
 //! - [`sealing`]: our sealed sender with the identity keys of the library's parties.
+//! - [`group`]: a member of a group made of our own crate.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
+pub mod group;
 pub mod ours;
 pub mod peer;
 pub mod schedule;

@@ -14,9 +14,9 @@ use rand_core::SeedableRng;
 use waxwing_protocol::{
     Budget, Bundle, BundleIn, ClassicalBundle, Consumed, DeviceAddress, DeviceId, IdentityEvent, IdentityKeyPair,
     KyberPrekey, KyberPrekeyId, KyberPrekeyIn, KyberPrekeyRef, LastResortUses, LocalDevice, MessageKind, OneTimePrekey,
-    OneTimePrekeyId, OneTimePrekeyIn, OpenError, PreKeySignalMessage, PrivatePrekeys, RegistrationId, SealError,
-    ServiceId, Session, SessionAddresses, SignalMessage, SignedPrekey, SignedPrekeyId, SignedPrekeyIn, Suite,
-    Timestamp, import,
+    OneTimePrekeyId, OneTimePrekeyIn, OpenError, PlaintextContent, PreKeySignalMessage, PrivatePrekeys, RegistrationId,
+    SealError, ServiceId, Session, SessionAddresses, SignalMessage, SignedPrekey, SignedPrekeyId, SignedPrekeyIn,
+    Suite, Timestamp, import,
 };
 
 use crate::peer::{self, Address, Ciphertext, MessageType, Party, PeerError, PrekeyKind, PublicPrekey};
@@ -256,6 +256,23 @@ impl Device {
             device.session.records().map(|(key, value)| (key.as_bytes().to_vec(), value.to_vec())).collect();
         device.restart();
         Ok((device, imported.left_out))
+    }
+
+    /// Loses the session with everything that was stored of it.
+    pub fn lose_session(&mut self) {
+        self.session = Session::new();
+        self.records.clear();
+    }
+
+    /// Hears that the peer could not read something: gives the current state up if that is what it is about, and says so.
+    pub fn hear_complaint(&mut self, content: &[u8]) -> bool {
+        let content = PlaintextContent::decode(content).expect("plaintext content");
+        let key = content.decryption_error().ratchet_key;
+        let is_current = key.is_some_and(|key| self.session.uses_ratchet_key(&key));
+        if is_current {
+            self.archive();
+        }
+        is_current
     }
 
     /// Forgets everything but what was stored.

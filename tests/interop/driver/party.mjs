@@ -230,6 +230,10 @@ const senderKeyStore = (lib) =>
         put(sender, distribution, record) {
             this.records.set(`${keyOf(sender)} ${distribution}`, record);
         }
+
+        remove(sender, distribution) {
+            this.records.delete(`${keyOf(sender)} ${distribution}`);
+        }
     };
 
 function take(records, what, id) {

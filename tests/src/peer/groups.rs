@@ -53,6 +53,11 @@ impl Party<'_> {
         self.call::<Record>("sender_key_export", fields).map(|answer| answer.record)
     }
 
+    /// Forgets a sender key record; of the own one, the next distribution message is of a new key.
+    pub fn remove_sender_key(&self, sender: &Address, distribution: &str) -> Result<(), PeerError> {
+        self.act("sender_key_remove", json!({ "sender": sender, "distribution": distribution }))
+    }
+
     /// Replaces a sender key record.
     pub fn import_sender_key(&self, sender: &Address, distribution: &str, record: &Bytes) -> Result<(), PeerError> {
         self.act("sender_key_import", json!({ "sender": sender, "distribution": distribution, "record": record }))

@@ -45,6 +45,10 @@ export function groupOperations(peer, parties) {
             record: hex(parties.of(args).senderKeys.bytes(sender(args), args.string("distribution"))),
         }),
 
+        sender_key_remove(args) {
+            parties.of(args).senderKeys.remove(sender(args), args.string("distribution"));
+        },
+
         sender_key_import(args) {
             const record = lib.SenderKeyRecord.deserialize(args.bytes("record")).serialize();
             parties.of(args).senderKeys.put(sender(args), args.string("distribution"), record);

@@ -1,8 +1,11 @@
 //! Our own crate at one end, Signal's library at the other: what issue after issue promises is live here.
 
+mod groups;
 mod import;
 mod limits;
 mod sealed;
+mod repair;
+mod safety_numbers;
 mod storm;
 
 use libtest_mimic::Failed;
@@ -40,6 +43,9 @@ pub(crate) fn trials() -> Vec<(String, Boxed)> {
     trials.extend(limits::trials());
     trials.extend(import::trials());
     trials.extend(sealed::trials());
+    trials.extend(groups::trials());
+    trials.extend(repair::trials());
+    trials.extend(safety_numbers::trials());
     trials
 }
 
