@@ -17,6 +17,7 @@ mod fingerprints;
 mod formats;
 mod group;
 mod group_properties;
+mod group_vectors;
 mod initiator;
 mod limits;
 #[cfg(target_os = "linux")]
