@@ -3,9 +3,9 @@
 mod groups;
 mod import;
 mod limits;
-mod sealed;
 mod repair;
 mod safety_numbers;
+mod sealed;
 mod storm;
 
 use libtest_mimic::Failed;
