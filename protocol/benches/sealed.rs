@@ -116,35 +116,43 @@ fn criterion_figures(c: &mut Criterion) {
     }
 }
 
+/// A line of the table; `share` is what one call's time is divided by.
+struct Row<'a> {
+    name: &'static str,
+    share: f64,
+    operation: Box<dyn Fn() + 'a>,
+}
+
 /// The median time of one call: batches interleaved between all operations, so that a slow moment slows them alike.
 fn table() {
     let (scene, ladder) = (Scene::new(), Ladder::new());
     let envelope = scene.envelope();
     let (v1, v2) = (SealedMessage::decode(&scene.seal_v1()).unwrap(), SealedMessage::from_envelope(&envelope).unwrap());
-    let operations: [(&str, f64, Box<dyn Fn() + '_>); 8] = [
-        ("x25519-dalek ladder", 1.0, Box::new(|| ladder.climb())),
-        ("v1 seal", 1.0, Box::new(|| drop(black_box(scene.seal_v1())))),
-        ("v1 open", 1.0, Box::new(|| scene.open(&v1))),
-        ("v2 open", 1.0, Box::new(|| scene.open(&v2))),
-        ("v2 open and verify, known server", 1.0, Box::new(|| scene.open_and_verify(&envelope))),
-        ("v2 seal, 1 recipient", 1.0, Box::new(|| scene.fan_out(1))),
-        ("v2 seal, per recipient of 15, one core", ON_ONE_CORE as f64, Box::new(|| scene.fan_out(ON_ONE_CORE))),
-        ("v2 seal, per recipient of 256, all cores", MANY as f64, Box::new(|| scene.fan_out(MANY))),
+    let row = |name, share, operation| Row { name, share, operation };
+    let operations: [Row<'_>; 8] = [
+        row("x25519-dalek ladder", 1.0, Box::new(|| ladder.climb())),
+        row("v1 seal", 1.0, Box::new(|| drop(black_box(scene.seal_v1())))),
+        row("v1 open", 1.0, Box::new(|| scene.open(&v1))),
+        row("v2 open", 1.0, Box::new(|| scene.open(&v2))),
+        row("v2 open and verify, known server", 1.0, Box::new(|| scene.open_and_verify(&envelope))),
+        row("v2 seal, 1 recipient", 1.0, Box::new(|| scene.fan_out(1))),
+        row("v2 seal, per recipient of 15, one core", ON_ONE_CORE as f64, Box::new(|| scene.fan_out(ON_ONE_CORE))),
+        row("v2 seal, per recipient of 256, all cores", MANY as f64, Box::new(|| scene.fan_out(MANY))),
     ];
     let mut times: Vec<Vec<Duration>> = operations.iter().map(|_| Vec::new()).collect();
     for _ in 0..60 {
-        for ((_, _, operation), times) in operations.iter().zip(&mut times) {
+        for (row, times) in operations.iter().zip(&mut times) {
             let rounds = 10;
             let start = Instant::now();
             for _ in 0..rounds {
-                operation();
+                (row.operation)();
             }
             times.push(start.elapsed() / rounds);
         }
     }
     let mut unit = 1.0;
     println!("\n{:<42} {:>10} {:>8}", "", "us", "units");
-    for (index, ((name, share, _), mut times)) in operations.iter().zip(times).enumerate() {
+    for (index, (Row { name, share, .. }, mut times)) in operations.iter().zip(times).enumerate() {
         times.sort();
         let median = times.get(times.len() / 2).unwrap().as_secs_f64() * 1e6 / share;
         if index == 0 {

@@ -64,7 +64,8 @@ pub fn message_key(peer: &Peer, recipient: &Party<'_>, received: &[u8]) -> Resul
     let secret = peer.agree(&recipient.info().identity_private, &ephemeral)?;
     let ikm = [&*secret, &ephemeral, &recipient.info().identity_public].concat();
     let mask = peer.hkdf(None, &ikm, b"Sealed Sender v2: DH", 32)?;
-    Ok(std::array::from_fn(|at| mask[at] ^ received[1 + at]))
+    let c = &received[1..33];
+    Ok(std::array::from_fn(|at| mask[at] ^ c[at]))
 }
 
 /// Randomness that was chosen: 32 bytes, once.

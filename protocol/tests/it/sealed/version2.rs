@@ -174,19 +174,22 @@ fn the_sent_form_is_read_as_the_official_library_reads_it() {
         assert_eq!(read(&form(0x23, 2, &entries, 32)), Err(repeats));
     }
     let too_short = |bytes: Vec<u8>| assert_eq!(read(&bytes), Err(DecodeError::TooShort { got: bytes.len() }));
-    too_short(form(0x23, 1, &[one.clone()], 31));
-    too_short(form(0x23, u64::from(u32::MAX), &[one.clone()], 7));
+    too_short(form(0x23, 1, std::slice::from_ref(&one), 31));
+    too_short(form(0x23, u64::from(u32::MAX), std::slice::from_ref(&one), 7));
     for device in [128, 255] {
         let bytes = form(0x23, 1, &[entry(1, &[(device, 5)], 1)], 32);
         assert_eq!(read(&bytes), Err(DecodeError::Invalid { field: "device_id" }));
     }
     let bytes = form(0x23, 1, &[entry(1, &[(1, 5), (0, 5)], 1)], 32);
     assert_eq!(read(&bytes), Err(DecodeError::Invalid { field: "device_id" }));
-    let mut kind = form(0x23, 1, &[one.clone()], 32);
+    let mut kind = form(0x23, 1, std::slice::from_ref(&one), 32);
     kind[2] = 2;
     assert_eq!(read(&kind), Err(DecodeError::Invalid { field: "service_id" }));
     for version in [0x20, 0x21, 0x24, 0x33, 0x11] {
-        assert_eq!(read(&form(version, 1, &[one.clone()], 32)), Err(DecodeError::UnknownVersion { got: version }));
+        assert_eq!(
+            read(&form(version, 1, std::slice::from_ref(&one), 32)),
+            Err(DecodeError::UnknownVersion { got: version })
+        );
     }
     // The library reads a count that is not minimal, and goes on one byte too early.
     let padded = [vec![0x23, 0x81, 0x00], one.clone(), vec![7; 32]].concat();

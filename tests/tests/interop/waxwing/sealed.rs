@@ -457,31 +457,38 @@ fn altered(stage: &mut Stage<'_>) -> Result<(), Failed> {
 }
 
 /// Recipients as our crate takes them: devices by account.
-struct Accounts(Vec<(ServiceId, IdentityKey, Vec<(DeviceId, RegistrationId)>)>);
+struct Accounts(Vec<Account>);
+
+struct Account {
+    service_id: ServiceId,
+    identity_key: IdentityKey,
+    devices: Vec<(DeviceId, RegistrationId)>,
+}
+
+impl Account {
+    fn recipient(&self) -> Recipient<'_> {
+        let Self { service_id, identity_key, devices } = self;
+        Recipient { service_id: *service_id, identity_key: *identity_key, devices }
+    }
+}
 
 impl Accounts {
     fn of(parties: &[&Party<'_>]) -> Self {
-        let mut accounts: Vec<(ServiceId, IdentityKey, Vec<_>)> = Vec::new();
+        let mut accounts: Vec<Account> = Vec::new();
         for party in parties {
             let info = party.info();
             let device = (DeviceId::new(info.device).unwrap(), RegistrationId(info.registration_id));
             let service_id = ServiceId::parse(&info.name).unwrap();
+            let identity_key = IdentityKey::parse(&info.identity_public).unwrap();
             match accounts.last_mut() {
-                Some((last, _, devices)) if *last == service_id => devices.push(device),
-                _ => accounts.push((service_id, IdentityKey::parse(&info.identity_public).unwrap(), vec![device])),
+                Some(last) if last.service_id == service_id => last.devices.push(device),
+                _ => accounts.push(Account { service_id, identity_key, devices: vec![device] }),
             }
         }
         Self(accounts)
     }
 
     fn recipients(&self) -> Vec<Recipient<'_>> {
-        self.0
-            .iter()
-            .map(|(service_id, identity_key, devices)| Recipient {
-                service_id: *service_id,
-                identity_key: *identity_key,
-                devices,
-            })
-            .collect()
+        self.0.iter().map(Account::recipient).collect()
     }
 }
