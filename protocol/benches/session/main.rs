@@ -5,8 +5,8 @@
 //! cargo bench -p waxwing-protocol --bench session            # everything, some four minutes; ends with the table
 //! cargo bench -p waxwing-protocol --bench session -- round   # one group
 //! ```
-//! Time is criterion's median. A ratio survives another machine and a moderate load, a microsecond does not; on a machine
-//! that others use, run it thrice and take the middle.
+//! Time is the thread's own processor time, in criterion's median over batches of 32. A ratio survives another machine and
+//! a moderate load, a microsecond does not; on a machine that others use, run it thrice and take the middle.
 //!
 //! The crate that counts allocations replaces the allocator: it adds some 2 ns to each while timing, which nobody gains
 //! from. Allocations are the mean of 16 runs. What is measured goes from plaintext to the bytes that travel, and back.
