@@ -12,6 +12,7 @@ pub use crate::curve::InvalidSignature;
 use crate::curve::{IdentityKey, Signature};
 use crate::identity::IdentityKeyPair;
 use crate::kyber::{self, KyberCiphertext, KyberPublicKey, KyberSecretKey};
+use crate::message;
 
 /// XEdDSA over arbitrary bytes (spec §1.5). Draws 64 random bytes.
 #[must_use]
@@ -35,6 +36,13 @@ pub fn agree(ours: &IdentityKeyPair, theirs: &IdentityKey) -> Result<Zeroizing<[
     let theirs = theirs.encoded().point().map_err(|_| NonContributoryAgreement)?;
     let secret = ours.pair().agree(&theirs)?;
     Ok(Zeroizing::new(*secret.as_bytes()))
+}
+
+/// The comparison that [`Session::open`](crate::Session::open) makes of 8-byte MACs (spec §5.4), for whoever wants to time
+/// it.
+#[must_use]
+pub fn macs_are_equal(ours: &[u8; 8], theirs: &[u8; 8]) -> bool {
+    message::macs_are_equal(ours, theirs)
 }
 
 /// A Kyber1024 key pair (spec §1.6). Draws 64 random bytes.

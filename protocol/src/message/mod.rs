@@ -28,6 +28,8 @@ pub use self::prekey::PreKeySignalMessage;
 pub(crate) use self::prekey::{PreKeyParts, PreKeyWrapper, wrap};
 pub use self::sender_key::{DistributionId, SenderKeyDistributionMessage, SenderKeyMessage};
 pub use self::signal::SignalMessage;
+#[cfg(feature = "hazmat")]
+pub(crate) use self::signal::macs_are_equal;
 pub(crate) use self::signal::{SignalParts, seal};
 
 /// Which of the two formats of a session's messages it is. The bytes do not say it: the envelope must.

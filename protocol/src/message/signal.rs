@@ -62,6 +62,11 @@ pub(crate) fn seal(parts: SignalParts<'_>) -> Vec<u8> {
     bytes
 }
 
+/// In constant time: how many bytes of a forged MAC are right must not show (spec §5.4).
+pub(crate) fn macs_are_equal(ours: &[u8; MAC], theirs: &[u8; MAC]) -> bool {
+    ours.ct_eq(theirs).into()
+}
+
 impl SignalMessage {
     /// Parses `bytes` (spec §4.3): version 3 or 4, ratchet key, counter and ciphertext required.
     ///
@@ -89,7 +94,7 @@ impl SignalMessage {
     /// Whether the MAC is right under these keys; in constant time (spec §5.4).
     pub(crate) fn is_authentic(&self, keys: &MessageKeys, sender: &IdentityKey, recipient: &IdentityKey) -> bool {
         let Some((authenticated, mac)) = self.bytes.split_last_chunk::<MAC>() else { return false };
-        keys.mac(sender, recipient, authenticated).ct_eq(mac).into()
+        macs_are_equal(&keys.mac(sender, recipient, authenticated), mac)
     }
 
     /// The bytes that travel.
