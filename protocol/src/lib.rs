@@ -1,5 +1,5 @@
-//! The Signal Protocol as a pure library: X3DH, PQXDH, the Double Ratchet and all of its message formats, byte for byte
-//! what Signal's official library speaks.
+//! The Signal Protocol as a pure library: X3DH, PQXDH, the Double Ratchet, sender keys, safety numbers and all of its
+//! message formats, byte for byte what Signal's official library speaks.
 //!
 //! - **Pure**: no async, no clock, no operating-system randomness, no I/O, no store traits. Time and randomness are
 //!   arguments; what must be persisted is a returned value.
@@ -93,6 +93,40 @@
 //! - **Never restore** an old copy of a session's records: it would use message keys again.
 //! - **Bound** what messages that fail may cost: one [`Budget`] per peer, refilled with time.
 //!
+//! # Groups
+//!
+//! A message to a group is sealed once for all members, under the sending device's [`SenderKey`]. Each other device is told
+//! how to read it by a distribution message inside its pairwise session, and keeps [`PeerSenderKeys`] of each sender.
+//!
+//! ```
+//! use waxwing_protocol::*;
+//!
+//! # let rng = &mut <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(1);
+//! // Ann, before her first message to the group. What she tells Bob travels inside their session.
+//! let group = DistributionId(*b"a random uuid ..");
+//! let mut anns = SenderKey::generate(group, rng);
+//! let told = anns.distribution_message();
+//!
+//! // Bob, who knows from the session that it is Ann's device.
+//! let mut of_ann = PeerSenderKeys::new(group);
+//! of_ann.process(&SenderKeyDistributionMessage::decode(told.as_bytes())?)?.commit();
+//!
+//! // As with sessions: persist the guard's delta before its commit.
+//! let message = anns.seal(b"hello all", rng)?.commit();
+//! let message = SenderKeyMessage::decode(message.as_bytes())?;
+//! assert_eq!(of_ann.open(&message, &mut Budget::default())?.commit(), b"hello all");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! Generate a new [`SenderKey`] when a member leaves or a device is revoked, and every so often: whoever has been told reads
+//! on until then. `examples/group_chat.rs` shows a group's life.
+//!
+//! # Safety numbers and repair
+//!
+//! [`SafetyNumber`] is what two people compare, as digits or by QR code, to know that nobody sits between them. A device
+//! that cannot open a message says so with a [`DecryptionErrorMessage`]; its sender asks [`Session::uses_ratchet_key`]
+//! whether that is about the current state, and if so archives it and begins anew.
+//!
 //! # Which suite
 //!
 //! PQXDH (version 4) is what every function means that does not say otherwise. X3DH (version 3) gives up secrecy against
@@ -138,9 +172,9 @@
 //!
 //! # What is not here yet
 //!
-//! The sparse post-quantum ratchet (which the official library requires since 0.92), sender keys, safety numbers.
+//! The sparse post-quantum ratchet, which the official library requires since 0.92.
 //!
-//! The bytes are specified in `spec/01` to `spec/05` and `spec/08` of the repository; every item names its section.
+//! The bytes are specified in `spec/01` to `spec/05` and `spec/07` to `spec/09` of the repository; every item names its section.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -305,6 +305,22 @@ fn flipped(message: &SenderKeyMessage, bit: usize) -> SenderKeyMessage {
     SenderKeyMessage::decode(&bytes).unwrap()
 }
 
+#[test]
+fn nothing_is_said_of_a_message_whose_signature_is_wrong_but_that_it_is_forged() {
+    let rng = &mut rng(18);
+    let mut key = SenderKey::generate(GROUP, rng);
+    let mut member = Member::told(&key.distribution_message());
+    let message = seal(&mut key, b"text", rng);
+    member.open(&message).unwrap();
+    let in_signature = (message.as_bytes().len() - 20) * 8;
+    assert_eq!(member.open(&flipped(&message, in_signature)), Err(GroupOpenError::Forged), "not a duplicate");
+    let signature = *message.signature();
+    let far = SenderKeyMessage::new(GROUP, key.chain_id(), u32::MAX, vec![0; 16], |_| signature);
+    let mut budget = Budget::new(100);
+    assert_eq!(member.keys.open(&far, &mut budget).map(drop), Err(GroupOpenError::Forged), "not too far ahead");
+    assert_eq!(budget.remaining(), 0, "and it cost its verification, no more");
+}
+
 /// ATTACKS B10: there is no bit of a group message that the signature does not cover.
 #[test]
 fn every_bit_flip_of_a_group_message_is_refused_and_changes_nothing() {

@@ -6,7 +6,14 @@
 //! ```
 //! Keys are the library's and fresh, so every run records other bytes. Negative cases are made of the recorded ones.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a panic is the report")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a panic is the report"
+)]
 
 use std::{error::Error, fs, path::PathBuf};
 
@@ -27,17 +34,17 @@ fn main() -> Outcome<()> {
         errors.extend(decryption_errors(&peer)?);
         identities.extend(alternate_identities(&peer)?);
     }
-    write("07-sender-keys.json", groups)?;
-    write("09-safety-numbers.json", numbers)?;
-    write("04-decryption-errors.json", errors)?;
-    write("01-alternate-identities.json", identities)
+    write("07-sender-keys.json", &groups)?;
+    write("09-safety-numbers.json", &numbers)?;
+    write("04-decryption-errors.json", &errors)?;
+    write("01-alternate-identities.json", &identities)
 }
 
-fn write(file: &str, cases: Vec<Value>) -> Outcome<()> {
+fn write(file: &str, cases: &[Value]) -> Outcome<()> {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "spec", "vectors", file].iter().collect();
     fs::create_dir_all(path.parent().expect("a folder"))?;
     println!("{file}: {} cases", cases.len());
-    Ok(fs::write(path, serde_json::to_string_pretty(&cases)? + "\n")?)
+    Ok(fs::write(path, serde_json::to_string_pretty(cases)? + "\n")?)
 }
 
 /// A case: steps that a fresh receiver takes, each with what the library made of it.
