@@ -6,6 +6,8 @@
 //! Distribution messages hold keys: each travels inside the pairwise session with one device (`two_party.rs` has those).
 //! Here a function call stands in for that session. What is stored goes into a map per device, as rows of a table.
 
+#![allow(clippy::expect_used, reason = "a refusal that does not come is a bug in the example")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 
@@ -75,6 +77,7 @@ fn store(table: &mut BTreeMap<(&'static str, Vec<u8>), Vec<u8>>, whose: &'static
     }
 }
 
+/// Runs the example; a test calls it too.
 pub fn main() -> Result<(), Box<dyn Error>> {
     let (mut ann, mut bob, mut cem) = (Member::new("Ann", 1), Member::new("Bob", 2), Member::new("Cem", 3));
 
