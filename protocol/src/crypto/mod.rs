@@ -6,4 +6,4 @@ mod kdf;
 mod tests;
 
 pub(crate) use self::cbc::{CbcError, decrypt, encrypt};
-pub(crate) use self::kdf::{Salt, hkdf, hmac};
+pub(crate) use self::kdf::{Salt, hkdf, hkdf_with, hmac};
