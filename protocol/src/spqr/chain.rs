@@ -143,9 +143,12 @@ impl Heads {
     }
 
     /// How many steps [`Self::receive`] takes, so that it can be refused before.
-    pub(crate) fn steps_to(&self, epoch: Epoch, index: u32) -> u32 {
+    pub(crate) fn steps_to(&self, epoch: Epoch, index: u32) -> Result<u32, KeyError> {
         let link = self.links.iter().find(|link| link.epoch == epoch);
-        link.map_or(0, |link| index.saturating_sub(link.receiving.counter))
+        match link.map_or(0, |link| index.saturating_sub(link.receiving.counter)) {
+            ahead if ahead > MAX_JUMP => Err(KeyError::TooFarAhead { ahead }),
+            steps => Ok(steps),
+        }
     }
 
     /// Finds the key of message `index` of `epoch`.
@@ -178,7 +181,14 @@ impl Heads {
     /// Whether a kept key may still be needed.
     pub(crate) fn keeps(&self, epoch: Epoch, index: u32) -> bool {
         let link = self.links.iter().find(|link| link.epoch == epoch);
-        link.is_some_and(|link| index >= link.receiving.counter.saturating_sub(MAX_KEPT))
+        link.is_some_and(|link| index >= link.oldest_kept())
+    }
+
+    /// The kept keys that are not needed any more: whole epochs, and the oldest of each.
+    pub(crate) fn expired<'a>(&self, kept: &'a Kept) -> impl Iterator<Item = &'a (Epoch, u32)> {
+        let epochs = kept.range(..(self.oldest(), 0));
+        let oldest = self.links.iter().flat_map(|link| kept.range((link.epoch, 0)..(link.epoch, link.oldest_kept())));
+        epochs.chain(oldest).map(|(key, _)| key)
     }
 }
 
@@ -190,6 +200,10 @@ impl Link {
         };
         let head = |next: &[u8; 32]| Head { next: Box::new(*next), counter: 0 };
         Self { epoch, sending: Some(head(sending)), receiving: head(receiving) }
+    }
+
+    fn oldest_kept(&self) -> u32 {
+        self.receiving.counter.saturating_sub(MAX_KEPT)
     }
 
     fn duplicate(&self) -> Self {
@@ -281,6 +295,8 @@ impl fmt::Debug for Walk {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
+
     use super::*;
 
     struct End {

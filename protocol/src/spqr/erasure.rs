@@ -227,6 +227,8 @@ const fn denominators<const N: usize>() -> [u16; N] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
+
     use proptest::collection::vec as vec_of;
     use proptest::prelude::*;
 

@@ -117,6 +117,8 @@ const BITS_DESCENDING: [u16; 16] =
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
+
     use proptest::prelude::*;
 
     use super::*;

@@ -26,7 +26,7 @@ pub(crate) const DECAPSULATION_KEY: usize = 2400;
 pub(crate) const CT1: usize = 960;
 pub(crate) const CT2: usize = 128;
 
-/// A FIPS 203 decapsulation key, which holds the encapsulation key: dk_PKE[1152] ‖ vector[1152] ‖ ρ[32] ‖ H(ek)[32] ‖ z[32].
+/// A FIPS 203 decapsulation key, which holds the encapsulation key: `dk_PKE`[1152] ‖ vector[1152] ‖ ρ[32] ‖ H(ek)[32] ‖ z[32].
 /// Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct DecapsulationKey(pub(crate) Arc<DecapsulationKeyBytes>);
@@ -137,7 +137,8 @@ fn encapsulate_from(
     // The state that would spare the second part some work is not kept: it is 2,080 bytes, and secret.
     let mut state = Zeroizing::new([0; incremental::encaps_state_len()]);
     let mut shared = Zeroizing::new([0; 32]);
-    let ct1 = incremental::encapsulate1(header, seed.0.0, &mut state[..], &mut shared[..]).expect("sizes are constants");
+    let ct1 =
+        incremental::encapsulate1(header, seed.0.0, &mut state[..], &mut shared[..]).expect("sizes are constants");
     let secret = EpochSecret::derive(epoch, &shared);
     (seed, Box::new(ct1.value), secret)
 }

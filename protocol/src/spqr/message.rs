@@ -204,8 +204,16 @@ mod tests {
             ("version 0", &[0, 1, 1, 0], MessageError::Absent),
             ("epoch 0", &[1, 0, 1, 0], MessageError::Malformed),
             ("an index beyond 32 bits", &[1, 1, 0x80, 0x80, 0x80, 0x80, 0x10, 0], MessageError::Malformed),
-            ("an epoch beyond 64 bits", &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 1, 0], MessageError::Malformed),
-            ("a varint of eleven bytes", &[1, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0, 1, 0], MessageError::Malformed),
+            (
+                "an epoch beyond 64 bits",
+                &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 1, 0],
+                MessageError::Malformed,
+            ),
+            (
+                "a varint of eleven bytes",
+                &[1, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0, 1, 0],
+                MessageError::Malformed,
+            ),
             ("type 7", &[1, 1, 1, 7], MessageError::Malformed),
         ] {
             assert_eq!(Message::decode(field), Err(error), "{name}");

@@ -29,7 +29,8 @@ use thiserror::Error;
 use self::braid::{Braid, BraidError, Turn};
 pub(crate) use self::chain::KeyError;
 use self::chain::{Heads, Kept, MessageKey, Walk};
-use self::message::{Message, MessageError, VERSION};
+pub(crate) use self::message::MessageError;
+use self::message::{Message, VERSION};
 
 /// A number of an epoch. The exchange works on epoch e while messages are keyed from e - 1.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -128,8 +129,9 @@ impl Spqr {
     }
 
     /// How many chain steps [`Self::open`] would take for this field.
-    pub(crate) fn steps_to(&self, field: &[u8]) -> u32 {
-        Message::decode(field).map_or(0, |(_, message)| self.heads.steps_to(message.epoch.previous(), message.index))
+    pub(crate) fn steps_to(&self, field: &[u8]) -> Result<u32, OpenError> {
+        let (_, message) = Message::decode(field)?;
+        Ok(self.heads.steps_to(message.epoch.previous(), message.index)?)
     }
 
     /// Finds the key of a message with this field.
@@ -170,8 +172,9 @@ impl Spqr {
             }
             Some(Walk::Keyless) | None => {}
         }
-        if !self.kept.is_empty() {
-            self.kept.retain(|(epoch, index), _| self.heads.keeps(*epoch, *index));
+        let expired: Vec<(Epoch, u32)> = self.heads.expired(&self.kept).copied().collect();
+        for key in expired {
+            self.kept.remove(&key);
         }
     }
 }
@@ -204,5 +207,79 @@ impl Epoch {
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    fn pair() -> (Spqr, Spqr) {
+        (Spqr::new(&[3; 32], Role::Initiator), Spqr::new(&[3; 32], Role::Responder))
+    }
+
+    fn pass(from: &mut Spqr, to: &mut Spqr, rng: &mut ChaCha20Rng) {
+        let Sent { field, key, step } = from.send(rng).unwrap();
+        let opening = to.open(&field).unwrap();
+        assert_eq!(to.key(&opening).unwrap().as_bytes(), key.as_bytes());
+        let received = to.receive(opening).unwrap();
+        from.apply(step);
+        to.apply(received);
+    }
+
+    #[test]
+    fn both_ends_key_every_message_alike_through_six_epochs() {
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        let (mut alice, mut bob) = pair();
+        for _ in 0..270 {
+            pass(&mut alice, &mut bob, rng);
+            pass(&mut bob, &mut alice, rng);
+        }
+        assert!(alice.sending_epoch() >= Epoch(6) && alice.kept.is_empty());
+    }
+
+    #[test]
+    fn a_higher_version_is_read_as_ours_until_something_was_received() {
+        let rng = &mut ChaCha20Rng::seed_from_u64(2);
+        let (mut alice, mut bob) = pair();
+        let newer = |sent: &Sent| [&[2], &sent.field[1..]].concat();
+        let first = alice.send(rng).unwrap();
+        let opening = bob.open(&newer(&first)).unwrap();
+        assert_eq!(bob.key(&opening).unwrap().as_bytes(), first.key.as_bytes());
+        assert_eq!(bob.open(&[&[0], &first.field[1..]].concat()).err(), Some(MessageError::Absent.into()));
+        pass(&mut alice, &mut bob, rng);
+        let second = alice.send(rng).unwrap();
+        assert_eq!(bob.open(&newer(&second)).err(), Some(OpenError::Version(2)));
+        assert!(bob.open(&second.field).is_ok());
+    }
+
+    /// As the official library before 0.92 begins.
+    #[test]
+    fn index_0_of_the_first_epoch_has_no_key() {
+        let (_, mut bob) = pair();
+        for _ in 0..3 {
+            let opening = bob.open(&[1, 1, 0, 0]).unwrap();
+            assert!(bob.key(&opening).is_none());
+            bob.apply(bob.receive(opening).unwrap());
+        }
+        assert_eq!(bob.open(&[1, 2, 0, 0]).err(), Some(KeyError::Future(1).into()));
+    }
+
+    #[test]
+    fn what_is_dropped_before_it_is_applied_has_changed_nothing() {
+        let rng = &mut ChaCha20Rng::seed_from_u64(3);
+        let (mut alice, mut bob) = pair();
+        for _ in 0..60 {
+            let sent = alice.send(rng).unwrap();
+            let (before_alice, before_bob) = (alloc::format!("{alice:?}"), alloc::format!("{bob:?}"));
+            drop(alice.send(rng).unwrap());
+            drop(bob.receive(bob.open(&sent.field).unwrap()).unwrap());
+            assert_eq!((alloc::format!("{alice:?}"), alloc::format!("{bob:?}")), (before_alice, before_bob));
+            pass(&mut alice, &mut bob, rng);
+            pass(&mut bob, &mut alice, rng);
+        }
     }
 }

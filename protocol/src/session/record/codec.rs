@@ -12,13 +12,21 @@ pub(super) struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
     pub(super) fn new(capacity: usize) -> Self {
+        Self::versioned(VERSION, capacity)
+    }
+
+    pub(super) fn versioned(version: u8, capacity: usize) -> Self {
         let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-        bytes.push(VERSION);
+        bytes.push(version);
         Self(bytes)
     }
 
     pub(super) fn u8(&mut self, value: u8) {
         self.0.push(value);
+    }
+
+    pub(super) fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_be_bytes());
     }
 
     pub(super) fn u32(&mut self, value: u32) {
@@ -43,9 +51,13 @@ pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(record: &'a [u8]) -> Result<Self, RecordError> {
+        Self::versioned(record, VERSION)
+    }
+
+    pub(super) fn versioned(record: &'a [u8], version: u8) -> Result<Self, RecordError> {
         match record.split_first() {
-            Some((&VERSION, rest)) => Ok(Self(rest)),
-            Some((&got, _)) => Err(RecordError::Version { got }),
+            Some((got, rest)) if *got == version => Ok(Self(rest)),
+            Some((got, _)) => Err(RecordError::Version { got: *got }),
             None => Err(RecordError::Malformed),
         }
     }
@@ -59,6 +71,19 @@ impl<'a> Reader<'a> {
     pub(super) fn u8(&mut self) -> Result<u8, RecordError> {
         let [value] = *self.array::<1>()?;
         Ok(value)
+    }
+
+    /// 0 or 1.
+    pub(super) fn flag(&mut self) -> Result<bool, RecordError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(RecordError::Malformed),
+        }
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, RecordError> {
+        self.array().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, RecordError> {

@@ -18,7 +18,7 @@
 //!                                                └── first message of ─┘
 //!                                                    epoch e+1
 //! ```
-//! A message of an older epoch is ignored, one of a newer epoch is an error but in Ct2Sampled. What a state has no use for
+//! A message of an older epoch is ignored, one of a newer epoch is an error but in `Ct2Sampled`. What a state has no use for
 //! is ignored.
 //!
 //! Cloning a state shares its keys; an operation works on a clone, so the state that failed is untouched.
@@ -30,7 +30,8 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 
 pub(crate) use self::ciphertext_side::{
-    Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
+    Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, Encapsulation, HeaderReceived, NoHeaderReceived,
+    SecondPart,
 };
 pub(crate) use self::key_side::{Ct1Received, EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::authenticator::Authenticator;
@@ -116,7 +117,7 @@ impl Braid {
         self.base().epoch
     }
 
-    /// What the next message carries. Draws 64 bytes in KeysUnsampled, 32 in HeaderReceived.
+    /// What the next message carries. Draws 64 bytes in [`KeysUnsampled`], 32 in [`HeaderReceived`].
     pub(crate) fn send(self, rng: &mut impl CryptoRng) -> Turn {
         match self {
             Self::KeysUnsampled(state) => state.send(rng),

@@ -1,5 +1,6 @@
 //! The state machine alone: what each state makes of each payload, and two of them over a network that loses, repeats and
 //! reorders.
+#![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "test arithmetic is small")]
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -132,7 +133,7 @@ const fn name(braid: &Braid) -> &'static str {
     }
 }
 
-/// Each state alone: the state that each payload of its epoch leads to, None, Hdr, Ek, EkCt1Ack, Ct1Ack, Ct1, Ct2 in order.
+/// Each state alone: the state that each payload of its epoch leads to, by their number in spec §6.2.
 /// Chunks are the first of their part, far from completing it.
 #[test]
 fn each_state_takes_what_it_waits_for_and_ignores_the_rest() {
@@ -236,31 +237,20 @@ fn b18_wrong_parts_are_refused_and_leave_the_state_as_it_was() {
         let rng = &mut ChaCha20Rng::seed_from_u64(4);
         let (mut alice, mut bob) = End::pair();
         let mut refused = 0;
-        for _ in 0..60 {
-            let (speaker, hearer) = if refused % 2 == 0 { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
-            for (from, to) in [(speaker, hearer)] {
-                let message = from.send(rng);
-                if name(&to.braid) == state && kind(&message.1) == kind_to_spoil {
-                    let (epoch, payload) = spoil(message);
-                    let before = alloc::format!("{:?}", to.braid);
-                    let outcome = to.braid.clone().receive(epoch, &payload);
-                    assert_eq!(alloc::format!("{:?}", to.braid), before);
-                    if let Err(found) = outcome {
-                        assert_eq!(found, error);
-                        refused += 1;
-                    }
-                }
-                to.receive(&message);
-            }
-            let message = bob.send(rng);
-            if name(&alice.braid) == state && kind(&message.1) == kind_to_spoil {
+        for turn in 0..120 {
+            let (from, to) = if turn % 2 == 0 { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
+            let message = from.send(rng);
+            if name(&to.braid) == state && kind(&message.1) == kind_to_spoil {
                 let (epoch, payload) = spoil(message);
-                if let Err(found) = alice.braid.clone().receive(epoch, &payload) {
+                let before = alloc::format!("{:?}", to.braid);
+                // Only the last chunk of a part shows that the part is wrong.
+                if let Err(found) = to.braid.clone().receive(epoch, &payload) {
                     assert_eq!(found, error);
-                    refused += 2;
+                    refused += 1;
                 }
+                assert_eq!(alloc::format!("{:?}", to.braid), before);
             }
-            alice.receive(&message);
+            to.receive(&message);
         }
         assert!(refused > 0, "{error:?} was never seen");
     }
