@@ -31,6 +31,15 @@ pub enum Use {
     Often,
 }
 
+/// Which ratchets a device's PQXDH sessions have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ratchet {
+    /// The Double Ratchet alone, for peers that have nothing better.
+    Double,
+    /// Double and post-quantum ratchet: what the crate's functions without a longer name mean.
+    Triple,
+}
+
 /// A device with its keys, its prekeys and its session with one peer device.
 #[derive(Debug)]
 pub struct Device {
@@ -52,6 +61,8 @@ pub struct Device {
     rng: ChaCha20Rng,
     /// The clock.
     pub now: Timestamp,
+    /// What it begins and accepts.
+    pub ratchet: Ratchet,
 }
 
 /// Why a message did not open, as text; duplicates apart.
@@ -79,7 +90,14 @@ impl Device {
             last_identity_event: None,
             rng,
             now: Timestamp(1_800_000_000_000),
+            ratchet: Ratchet::Triple,
         }
+    }
+
+    /// The same, with these ratchets.
+    pub fn with(mut self, ratchet: Ratchet) -> Self {
+        self.ratchet = ratchet;
+        self
     }
 
     /// Adds one more prekey of each one-time kind.
@@ -126,7 +144,12 @@ impl Device {
             Suite::X3dh => {
                 session.initiate_without_post_quantum_secrecy(local, &classical(bundle), now, rng).expect("agreement")
             }
-            _ => session.initiate(local, &verified(bundle), now, rng).expect("agreement"),
+            _ => match self.ratchet {
+                Ratchet::Triple => session.initiate(local, &verified(bundle), now, rng).expect("agreement"),
+                Ratchet::Double => session
+                    .initiate_without_post_quantum_ratchet(local, &verified(bundle), now, rng)
+                    .expect("agreement"),
+            },
         };
         store(&mut self.records, &initiated.delta());
         initiated.commit();
@@ -151,7 +174,7 @@ impl Device {
     /// # Errors
     /// The session's.
     pub fn try_encrypt(&mut self, plaintext: &[u8]) -> Result<Ciphertext, SealError> {
-        let sealed = self.session.seal(plaintext, self.now)?;
+        let sealed = self.session.seal(plaintext, self.now, &mut self.rng)?;
         store(&mut self.records, &sealed.delta());
         let message = sealed.commit();
         self.check_records();
@@ -204,7 +227,10 @@ impl Device {
             let prekeys = PrivatePrekeys { signed, one_time, kyber, uses };
             match message.suite() {
                 Suite::X3dh => session.accept_without_post_quantum_secrecy(local, prekeys, &message, rng),
-                _ => session.accept(local, prekeys, &message, rng),
+                _ => match self.ratchet {
+                    Ratchet::Triple => session.accept(local, prekeys, &message, rng),
+                    Ratchet::Double => session.accept_without_post_quantum_ratchet(local, prekeys, &message, rng),
+                },
             }
             .map_err(refused)?
         };

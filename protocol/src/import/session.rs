@@ -79,6 +79,7 @@ fn state(structure: &SessionStructure, serial: u32, addresses: Option<SessionAdd
         addresses,
         base_key,
         root_key: RootKey::from_bytes(&Zeroizing::new(array(&structure.root_key, "root_key")?)),
+        post_quantum: None,
         sending: sending_chain(structure)?,
         receiving,
         unacknowledged: unacknowledged(structure, suite, &base_key)?,
