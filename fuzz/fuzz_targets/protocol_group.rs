@@ -9,7 +9,8 @@ use libfuzzer_sys::fuzz_target;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use waxwing_protocol::{
-    Budget, DistributionId, GroupDelta, PeerSenderKeys, ProcessedDistribution, SenderKey, SenderKeyDistributionMessage, SenderKeyMessage,
+    Budget, DistributionId, GroupDelta, PeerSenderKeys, ProcessedDistribution, SenderKey, SenderKeyDistributionMessage,
+    SenderKeyMessage,
 };
 
 const GROUP: DistributionId = DistributionId([7; 16]);
