@@ -183,6 +183,12 @@ impl Spqr {
     }
 }
 
+/// What a field says, encoded anew.
+#[cfg(feature = "hazmat")]
+pub(crate) fn canonical_field(field: &[u8]) -> Result<Vec<u8>, MessageError> {
+    Message::decode(field).map(|(_, message)| message.encode())
+}
+
 impl Epoch {
     /// Of the keys that messages begin with.
     pub(crate) const ZERO: Self = Self(0);
