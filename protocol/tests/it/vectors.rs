@@ -5,6 +5,7 @@ mod device;
 mod differences;
 mod engine;
 mod hex;
+mod imports;
 mod keys;
 mod library_record;
 mod messages;

@@ -161,7 +161,10 @@ pub(crate) fn runs(name: &str, one: impl Fn(u64) -> Result<(), Failed>) -> Resul
 
 /// As [`runs`] with another number where the environment does not ask.
 pub(crate) fn runs_of(default: u64, name: &str, one: impl Fn(u64) -> Result<(), Failed>) -> Result<(), Failed> {
-    let count = number("WAXWING_INTEROP_RUNS").unwrap_or(default);
+    runs_counted(number("WAXWING_INTEROP_RUNS").unwrap_or(default), name, one)
+}
+
+fn runs_counted(count: u64, name: &str, one: impl Fn(u64) -> Result<(), Failed>) -> Result<(), Failed> {
     let first = number("WAXWING_INTEROP_SEED").unwrap_or_else(clock);
     for seed in (0..count).map(|run| first.wrapping_add(run)) {
         one(seed).map_err(|failed| {
@@ -175,6 +178,17 @@ pub(crate) fn runs_of(default: u64, name: &str, one: impl Fn(u64) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// As [`runs_of`] for trials so long that the environment's number is what `share` of them have together.
+pub(crate) fn runs_shared(
+    share: u64,
+    default: u64,
+    name: &str,
+    one: impl Fn(u64) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let count = number("WAXWING_INTEROP_RUNS").map_or(default, |count| count.div_ceil(share));
+    runs_counted(count, name, one)
 }
 
 fn number(variable: &str) -> Option<u64> {

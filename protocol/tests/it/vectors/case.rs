@@ -111,3 +111,17 @@ impl MessageCase {
         message
     }
 }
+
+/// A session record of the library's, and what it did next (06-imports.json).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportCase {
+    pub library: String,
+    /// Of the post-quantum ratchet's exchange, by its number in spec §6.9.
+    pub state: u64,
+    pub record: Hex,
+    /// It sealed `plaintext` to `bytes`; or it opened `bytes` to `plaintext`.
+    pub seals: bool,
+    pub plaintext: Hex,
+    pub bytes: Hex,
+}

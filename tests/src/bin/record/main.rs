@@ -1,8 +1,8 @@
-//! Records spec/vectors/01, 03, 04, 05-sessions and 06-sessions from Signal's library (spec/vectors/README.md).
+//! Records spec/vectors/01, 03, 04, 05-sessions, 06-sessions and 06-imports from Signal's library (spec/vectors/README.md).
 //!
 //! ```sh
 //! (cd tests/interop && npm ci --ignore-scripts)
-//! cargo run --release -p waxwing-tests --bin record [-- agreement sessions triple keys messages]
+//! cargo run --release -p waxwing-tests --bin record [-- agreement sessions triple imports keys messages]
 //! ```
 //! Our secrets and draws follow from a transcript's name, the library's are its own, so that a new recording differs.
 //! Every scenario says what must come out, and the library must open what we seal: a recording that ends is a proof.
@@ -37,6 +37,7 @@ mod witness;
 mod agreement;
 mod agreement_refused;
 mod edit;
+mod imports;
 mod keys;
 mod messages;
 mod schedule;
@@ -81,6 +82,10 @@ fn main() {
     }
     if is_wanted("sessions") {
         write("05-sessions.json", &sessions::record(&peers));
+    }
+    if is_wanted("imports") {
+        let cases = [&peers.v0_90_0, &peers.v0_103_0].map(imports::record);
+        write("06-imports.json", &cases.concat());
     }
     if is_wanted("triple") {
         write("06-sessions.json", &triple::record(&peers));

@@ -20,8 +20,13 @@ use super::{Boxed, expect};
 use crate::stage::{self, alice, bob};
 use crate::witness::SpqrHeader;
 
+/// Trials with random runs of one kind: two versions, two roles. What the environment asks for, they have together.
+const TRIALS: u64 = 4;
 /// Schedules of each trial unless the environment asks for another number: 200 in all.
 const SCHEDULES: u64 = 50;
+/// Conversations in bursts, likewise. One is as long as ten schedules.
+const BURSTS: u64 = 3;
+const BURST_TRIALS: u64 = 40;
 /// Steps of one schedule: some 200 messages, two epochs and more.
 const STEPS: u32 = 520;
 
@@ -116,7 +121,7 @@ fn restart(party: &Party<'_>) -> Result<(), Failed> {
 /// chunks beyond the first n are needed; then duplicates of all of them.
 fn bursts(name: &str, version: Version, role: Role) -> Result<(), Failed> {
     let peer = stage::peer(version);
-    stage::runs(name, |seed| {
+    stage::runs_shared(BURST_TRIALS, BURSTS, name, |seed| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut device, party) = meet(&peer, seed, role)?;
         let mut newest_chunk = 0;
@@ -196,7 +201,7 @@ impl Endpoint for Restless {
 /// Loss, reordering, duplicates, restarts, from the first message on.
 fn schedules(name: &str, version: Version, role: Role) -> Result<(), Failed> {
     let peer = stage::peer(version);
-    stage::runs_of(SCHEDULES, name, |seed| {
+    stage::runs_shared(TRIALS, SCHEDULES, name, |seed| {
         peer.reset()?;
         let (here, there) = super::addresses(seed);
         let mut device = Device::new(seed, here.clone(), there.clone(), Use::Once).with(Ratchet::Triple);
