@@ -71,6 +71,6 @@ for transcript in json.loads((here / "../spec/vectors/06-sessions.json").read_te
 for target in ["protocol_pq_ratchet", "protocol_session_epochs"]:
     folder = here / "corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
-    # One message at a time, in turns; and bursts of 16.
+    # One message at a time, in turns; and bursts of 8.
     for name, turn in [("turns", [0x00, 0x07, 0x01, 0x06]), ("bursts", [0xF0, 0xF7, 0xF0, 0xF7, 0xF1, 0xF6, 0xF1, 0xF6])]:
-        (folder / name).write_bytes(bytes(turn * 100))
+        (folder / name).write_bytes(bytes(turn * (100 if name == "turns" else 20)))

@@ -18,20 +18,20 @@ fuzz_target!(|data: &[u8]| {
     let rng = &mut rng(1);
     let mut ends = [PostQuantumRatchet::new(&[7; 32], true), PostQuantumRatchet::new(&[7; 32], false)];
     let mut flying: [Vec<Flying>; 2] = [Vec::new(), Vec::new()];
-    let mut bytes = data.iter().copied();
+    let mut bytes = data.iter().copied().take(400);
     while let Some(step) = bytes.next() {
         let (side, action) = (usize::from(step & 1), step >> 1 & 7);
         let inbox = 1 - side;
         match action {
-            // Up to 16 at once, so that few bytes lead through epochs.
+            // Up to 8 at once, so that few bytes lead through epochs.
             0..=2 => {
-                for _ in 0..=step >> 4 {
+                for _ in 0..=step >> 5 {
                     let (field, key) = ends[side].send(rng).expect("there are numbers left");
                     flying[inbox].push(Flying { field, key: Some(*key) });
                 }
             }
             3..=5 => {
-                for _ in 0..=step >> 4 {
+                for _ in 0..=step >> 5 {
                     if !flying[side].is_empty() {
                         let at = if action == 5 { flying[side].len() - 1 } else { 0 };
                         deliver(&mut ends[side], &flying[side].remove(at));

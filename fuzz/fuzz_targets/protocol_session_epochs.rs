@@ -28,18 +28,18 @@ fuzz_target!(|data: &[u8]| {
     let rng = &mut rng(1);
     let mut ends = ENDS.each_ref().map(|records| Session::load(records).unwrap());
     let mut inboxes: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
-    let mut bytes = data.iter().copied();
+    let mut bytes = data.iter().copied().take(400);
     while let Some(step) = bytes.next() {
         let (side, action) = (usize::from(step & 1), step >> 1 & 7);
         match action {
             0..=2 => {
-                for _ in 0..=step >> 4 {
+                for _ in 0..=step >> 5 {
                     let sealed = ends[side].seal(b"text", NOW, rng).unwrap().commit().into_bytes();
                     inboxes[1 - side].push(sealed);
                 }
             }
             3..=5 => {
-                for _ in 0..=step >> 4 {
+                for _ in 0..=step >> 5 {
                     if inboxes[side].is_empty() {
                         break;
                     }
