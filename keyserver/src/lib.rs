@@ -1,0 +1,1 @@
+//! Names, manifests nobody can forge, prekeys handed out exactly once.

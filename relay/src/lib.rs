@@ -1,0 +1,2 @@
+//! A blind relay: mailboxes of ciphertext envelopes, durable before it says so. Implements spec/17-relay.md.
+pub mod store;

@@ -1,0 +1,313 @@
+//! What a relay keeps, behind one trait. Implements the durable half of spec/17-relay.md.
+//!
+//! ```text
+//! put ──▶ mailbox's ledger (in memory: lane, share, identity, number) ──▶ Watcher::admitted   beside the commit
+//!                                   └──▶ writer: whatever waits, one transaction, one fsync ──▶ Commit
+//! ```
+//! Invariants: a [`Commit`] that succeeds means stable storage; numbers of a mailbox ascend and are never given twice, not even
+//! over a crash; whatever fails leaves the store as it was; no method blocks on another mailbox.
+//! Not here: who may ask ([`crate::service`] proves owners and work), connections, clocks: `now` is an argument.
+use std::{future::Future, sync::Arc};
+
+use waxwing_wire::{
+    delivery::LaneHash,
+    frame::ErrorCode,
+    id::{DeliveryId, MailboxId},
+    padding::{Envelope, EnvelopeHash},
+    relay::{Ack, AddLane, EndLane, LaneNumber, MailboxState, RotateLane},
+    time::Timestamp,
+};
+
+/// Where mailboxes live. One conformance suite (`relay/tests/it/conformance`) says what every implementation does.
+pub trait Store: Send + Sync + 'static {
+    /// Makes a mailbox with a strangers' lane and nothing else; the same owner key and close hash again is no error and
+    /// spends no invitation. An invitation is spent in the same transaction.
+    fn create_mailbox(
+        &self,
+        mailbox: NewMailbox,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), CreateError>> + Send;
+
+    /// The owner's key, from memory: absent and present take the same time. None for absent, closed and deleted ones.
+    fn owner_key(&self, mailbox: &MailboxId) -> Option<[u8; 32]>;
+
+    /// Adds a lane (spec §14.5).
+    fn add_lane(
+        &self,
+        mailbox: &MailboxId,
+        lane: AddLane,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<LaneNumber, LaneError>> + Send;
+
+    /// A new key in an old lane's place, and an end for the old one, in one transaction (spec §14.5.4).
+    fn rotate_lane(
+        &self,
+        mailbox: &MailboxId,
+        lane: RotateLane,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<LaneNumber, LaneError>> + Send;
+
+    /// An end for a lane (spec §14.5).
+    fn end_lane(
+        &self,
+        mailbox: &MailboxId,
+        lane: EndLane,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), LaneError>> + Send;
+
+    /// Usage and lanes (spec §14.5).
+    fn state(
+        &self,
+        mailbox: &MailboxId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<MailboxState, MailboxError>> + Send;
+
+    /// Closes a mailbox for whoever knows the capability; the same again is done for 60 days (spec §14.5.5).
+    fn close_mailbox(
+        &self,
+        mailbox: &MailboxId,
+        close_hash: [u8; 32],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), MailboxError>> + Send;
+
+    /// Deletes a mailbox and what is in it.
+    fn delete_mailbox(
+        &self,
+        mailbox: &MailboxId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), MailboxError>> + Send;
+
+    /// Takes an envelope in. When this returns, the mailbox's watcher knows of it; the sender may hear of it only after
+    /// [`Admitted::commit`].
+    fn put(&self, envelope: NewEnvelope, now: Timestamp) -> impl Future<Output = Result<Admitted, PutError>> + Send;
+
+    /// The lane that an online-only envelope goes by; it is shown to the watcher and never stored (spec §14.6.2).
+    fn put_online(&self, envelope: NewEnvelope, now: Timestamp) -> Result<(), PutError>;
+
+    /// Makes `watcher` the one that hears of the mailbox; the one before hears [`Watcher::superseded`]. From here on the watcher
+    /// gets everything above [`Watched::newest`]; when this returns, everything up to it can be read.
+    fn watch(
+        &self,
+        mailbox: &MailboxId,
+        after: u64,
+        watcher: Arc<dyn Watcher>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Watched, WatchError>> + Send;
+
+    /// Takes `watcher` away, if it still is the mailbox's.
+    fn unwatch(&self, mailbox: &MailboxId, watcher: &Arc<dyn Watcher>);
+
+    /// Stored envelopes above `after` and up to `up_to`, in order, at most so many, neither expired nor acked.
+    fn read(
+        &self,
+        mailbox: &MailboxId,
+        after: u64,
+        up_to: u64,
+        most: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<StoredEnvelope>, MailboxError>> + Send;
+
+    /// Forgets what is acked; idempotent (spec §14.9.3).
+    fn ack(
+        &self,
+        mailbox: &MailboxId,
+        ack: &Ack,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Commit, AckError>> + Send;
+
+    /// Forgets what is past its time, a bounded piece of work; whether there is more.
+    fn expire(&self, now: Timestamp) -> impl Future<Output = Result<bool, Unavailable>> + Send;
+}
+
+/// Hears of a mailbox's envelopes in their order. Called under the mailbox's lock: it must neither block nor call the store.
+pub trait Watcher: Send + Sync {
+    /// A stored envelope was taken in. It may not be on stable storage yet.
+    fn admitted(&self, envelope: StoredEnvelope);
+    /// An online-only envelope came by.
+    fn online(&self, lane: LaneNumber, envelope: Arc<Envelope>);
+    /// A lane turned something away for the first time since it had room (spec §14.9.4).
+    fn lane_full(&self, lane: LaneNumber, turned_away: u64);
+    /// Another watcher took the mailbox.
+    fn superseded(&self);
+    /// The mailbox was closed or deleted.
+    fn ended(&self);
+}
+
+/// A mailbox to be made.
+#[derive(Clone, Debug)]
+pub struct NewMailbox {
+    /// Ed25519; the id follows from it.
+    pub owner_key: [u8; 32],
+    /// SHA-256 over the close capability (spec §11.2.5).
+    pub close_hash: [u8; 32],
+    /// SHA-256 over the invitation that is spent for it, if it is admitted by one.
+    pub invite: Option<[u8; 32]>,
+}
+
+/// What shows that an envelope may enter.
+#[derive(Clone, Copy, Debug)]
+pub enum Via {
+    /// A delivery key, whose hash this is.
+    Lane(LaneHash),
+    /// Work, which the service has verified: the strangers' lane.
+    Strangers,
+}
+
+/// How long an envelope is kept.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Life {
+    /// 1 day.
+    Day,
+    /// 14 days.
+    Fortnight,
+}
+
+/// An envelope on its way in.
+#[derive(Clone, Debug)]
+pub struct NewEnvelope {
+    /// Whose.
+    pub mailbox: MailboxId,
+    /// By which right.
+    pub via: Via,
+    /// The sender's random id for it.
+    pub delivery: DeliveryId,
+    /// Its hash: with mailbox and delivery id, its identity (spec §14.6.6).
+    pub hash: EnvelopeHash,
+    /// How long it is kept. Without a meaning for [`Store::put_online`].
+    pub life: Life,
+    /// The bytes.
+    pub envelope: Arc<Envelope>,
+}
+
+/// An envelope with its place in the mailbox.
+#[derive(Clone, Debug)]
+pub struct StoredEnvelope {
+    /// Its number.
+    pub sequence: u64,
+    /// The lane it came by.
+    pub lane: LaneNumber,
+    /// The sender's id for it.
+    pub delivery: DeliveryId,
+    /// The bytes.
+    pub envelope: Arc<Envelope>,
+}
+
+/// Resolves when what it stands for is on stable storage, or when that failed and nothing was accepted.
+pub type Commit = futures_util::future::BoxFuture<'static, Result<(), Unavailable>>;
+
+/// An envelope was taken in, or was there before.
+#[allow(missing_debug_implementations, reason = "a future")]
+#[must_use = "nothing is accepted before the commit"]
+pub struct Admitted {
+    /// Whether this very envelope was there before; nothing was added, and nobody was told.
+    pub repeated: bool,
+    /// Stable storage.
+    pub commit: Commit,
+}
+
+/// Where a subscription begins (spec §14.9.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Watched {
+    /// The newest number; what is above it comes through the watcher.
+    pub newest: u64,
+    /// How many envelopes wait above the cursor and up to `newest`.
+    pub waiting: u32,
+}
+
+/// The store did not do it; nothing was accepted, nothing changed. Try again.
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+#[error("the store is unavailable; nothing was accepted")]
+pub struct Unavailable;
+
+/// Why no mailbox was made.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum CreateError {
+    /// The invitation is unknown or spent.
+    #[error("the invitation is unknown or spent")]
+    Invite,
+    /// The same owner key with another close capability, or a mailbox that was closed.
+    #[error("the mailbox exists or has existed otherwise")]
+    Taken,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a mailbox did not answer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum MailboxError {
+    /// It is absent, closed, or the capability is not its.
+    #[error("refused")]
+    Refused,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a lane was not changed. The code is the wire's (spec §13.5: 103 to 105, 12, 3).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum LaneError {
+    /// The rules of spec §14.5 refuse it.
+    #[error("{0}")]
+    Rule(ErrorCode),
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why an envelope was not taken in.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum PutError {
+    /// Absent mailbox, wrong key, ended lane: one answer.
+    #[error("refused")]
+    Refused,
+    /// The delivery id came with other bytes before (spec §14.6.6).
+    #[error("the delivery id was used for other bytes")]
+    Conflict,
+    /// The lane's share is used up.
+    #[error("the lane is full")]
+    LaneFull {
+        /// When it has room again if nobody acks, where that is known.
+        retry_after: Option<core::time::Duration>,
+    },
+    /// The lane takes no envelope of this size (FLOWS: introductions up to 16,384 bytes).
+    #[error("the lane takes no envelope of this size")]
+    Size,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a mailbox is not watched.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum WatchError {
+    /// The cursor is above what was ever given: a restored store (spec §13.5, 106).
+    #[error("the cursor is ahead of the mailbox")]
+    CursorAhead,
+    /// Absent or ended.
+    #[error("refused")]
+    Refused,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why nothing was forgotten.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum AckError {
+    /// It names a number that was never given (spec §14.9.3).
+    #[error("the ack is ahead of the mailbox")]
+    CursorAhead,
+    /// Absent or ended.
+    #[error("refused")]
+    Refused,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
