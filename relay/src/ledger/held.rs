@@ -90,6 +90,11 @@ impl Queue {
         }
     }
 
+    /// The highest number, of what waits or has waited lately.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.entries.back().map(|held| held.sequence)
+    }
+
     pub(super) fn tagged(&self, id: u64) -> Option<&Held> {
         match &self.numbers {
             Some(numbers) => numbers.get(&id).and_then(|sequence| self.find(*sequence)),

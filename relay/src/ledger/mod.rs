@@ -163,9 +163,14 @@ impl Ledger {
         ledger
     }
 
-    /// Puts back what a store has kept, in ascending order, below the base.
-    pub fn restore(&mut self, held: Held) {
-        self.charge(&held);
+    /// Puts back what a store has kept. It comes in ascending order and not above the base; otherwise it is not taken.
+    #[must_use]
+    pub fn restore(&mut self, held: Held) -> bool {
+        let fits = held.sequence <= self.newest && self.held.last().is_none_or(|last| last < held.sequence);
+        if fits {
+            self.charge(&held);
+        }
+        fits
     }
 
     /// Looks at an arrival (spec §17.3). Only [`Self::take`] adds it.

@@ -20,6 +20,9 @@ pub trait Disk: Send + Sync + 'static {
     /// Waits until there is room for so many bytes among what is pushed and not written yet.
     fn room(&self, bytes: usize) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
+    /// Gives back what [`Self::room`] gave and no insert used.
+    fn spare(&self, bytes: usize);
+
     /// Adds an envelope. If the commit is not known yet when this returns, [`Mailbox::settle`] will be called.
     fn insert(&self, insert: Insert) -> Ticket;
 

@@ -419,8 +419,13 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn put(&self, envelope: NewEnvelope, now: Timestamp) -> Result<Admitted, PutError> {
-        self.shared.disk.room(envelope.envelope.size().bytes()).await?;
-        self.shared.put(envelope, now)
+        let bytes = envelope.envelope.size().bytes();
+        self.shared.disk.room(bytes).await?;
+        let admitted = self.shared.put(envelope, now);
+        if admitted.as_ref().map_or(true, |admitted| admitted.repeated) {
+            self.shared.disk.spare(bytes);
+        }
+        admitted
     }
 
     fn put_online(&self, new: NewEnvelope, now: Timestamp) -> Result<(), PutError> {

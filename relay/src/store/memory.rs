@@ -36,6 +36,8 @@ impl Disk for Memory {
         Ok(())
     }
 
+    fn spare(&self, _: usize) {}
+
     fn insert(&self, insert: Insert) -> Ticket {
         let mut kept = lock(&self.0);
         kept.last = kept.last.saturating_add(1);

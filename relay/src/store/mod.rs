@@ -27,10 +27,12 @@ mod disk;
 mod mailbox;
 mod mailboxes;
 mod memory;
+mod sqlite;
 
 pub use commit::Commit;
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
+pub use sqlite::{OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};
 

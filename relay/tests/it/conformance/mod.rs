@@ -1,7 +1,10 @@
 //! What every store does (spec/17-relay.md): one suite, run for each of them.
 use std::future::Future;
 
-use waxwing_relay::store::{MemoryStore, Rules, Store};
+use tempfile::TempDir;
+use waxwing_relay::store::{MemoryStore, Rules, SqliteStore, Store};
+
+use crate::scene::NOW;
 
 mod expiry;
 mod lanes;
@@ -33,6 +36,26 @@ impl Subject for InMemory {
     }
 }
 
+/// In a folder that lives as long as the test.
+pub(crate) struct InSqlite {
+    store: SqliteStore,
+    _folder: TempDir,
+}
+
+impl Subject for InSqlite {
+    type Store = SqliteStore;
+
+    async fn new(rules: Rules) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+        Self { store, _folder: folder }
+    }
+
+    fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+}
+
 /// Runs each of a module's functions as a test of each store.
 macro_rules! conformance {
     ($($test:ident),* $(,)?) => {
@@ -40,6 +63,13 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $test() {
                 super::$test::<crate::conformance::InMemory>().await;
+            })*
+        }
+
+        mod in_sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test::<crate::conformance::InSqlite>().await;
             })*
         }
     };
