@@ -45,12 +45,14 @@ pub struct Rules {
     pub quota: Quota,
     /// How many acked envelopes are remembered at most: 40 bytes of memory each.
     pub remembered: usize,
+    /// After how many bytes a store in a file moves them from its log into the file, beside its work.
+    pub log: usize,
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, and 4,194,304 acked envelopes.
+    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB.
     fn default() -> Self {
-        Self { quota: Quota::default(), remembered: 4 << 20 }
+        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20 }
     }
 }
 
@@ -513,6 +515,10 @@ impl<D: Disk> Store for Mailboxes<D> {
         let gone = inner.ledger.ack(ack).map_err(|_| AckError::CursorAhead)?;
         self.shared.remember(&gone, now);
         self.shared.forget(&mut inner, &gone, Urgency::Now);
+        if inner.forgetting.outcome() == Some(Err(Unavailable)) {
+            // What could not be forgotten then goes with the next transaction: this one.
+            inner.forgetting = self.shared.disk.forget(Vec::new(), Urgency::Now);
+        }
         Ok(inner.forgetting.clone())
     }
 

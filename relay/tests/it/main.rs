@@ -10,5 +10,6 @@
 )]
 
 mod conformance;
+mod model;
 mod scene;
 mod sqlite;

@@ -8,13 +8,15 @@
 //! for a copy of more than came during one.
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use sqlx::{Executor as _, Row as _, sqlite::SqliteConnection};
+use sqlx::{Connection as _, Executor as _, Row as _, sqlite::SqliteConnection};
 use tokio::sync::Notify;
 
 use super::statements::CHECKPOINT;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checkpoints {
+    /// After how many bytes.
+    every: usize,
     /// Bytes since the last one.
     written: AtomicUsize,
     wake: Notify,
@@ -23,9 +25,19 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
+    pub(super) fn new(every: usize) -> Self {
+        Self {
+            every,
+            written: AtomicUsize::new(0),
+            wake: Notify::new(),
+            ended: AtomicBool::new(false),
+            writer: AtomicBool::new(false),
+        }
+    }
+
     /// The writer committed about so many bytes.
     pub(super) fn wrote(&self, bytes: usize) {
-        if self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= EVERY {
+        if self.written.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= self.every {
             self.wake.notify_one();
         }
     }
@@ -48,6 +60,9 @@ impl Checkpoints {
             let rest = self.run(&mut connection).await;
             self.writer.store(rest > 0, Ordering::Relaxed);
         }
+        if let Err(error) = connection.close().await {
+            tracing::warn!(%error, "the connection that copies the log did not close");
+        }
     }
 
     /// Copies what is there; how many pages were not copied.
@@ -63,5 +78,3 @@ impl Checkpoints {
         log.saturating_sub(copied)
     }
 }
-
-const EVERY: usize = 32 << 20;

@@ -71,10 +71,11 @@ impl Sqlite {
         file: &Path,
         writer: SqliteConnection,
         guard: File,
-        last_place: u64,
-        shares: HashMap<u64, u32>,
+        loaded: (u64, HashMap<u64, u32>),
+        log: usize,
     ) -> Result<Self, sqlx::Error> {
-        let (queue, checkpoints) = (Arc::new(Queue::new(last_place)), Arc::new(Checkpoints::default()));
+        let (last_place, shares) = loaded;
+        let (queue, checkpoints) = (Arc::new(Queue::new(last_place)), Arc::new(Checkpoints::new(log)));
         let copier = SqliteConnection::connect_with(&open::options(file)).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
         let readers = readers.connect_lazy_with(open::options(file).read_only(true));

@@ -108,7 +108,7 @@ impl SqliteStore {
         let run = u64::try_from(run.try_get::<i64, _>(0)?).map_err(broken)?;
 
         let loaded = Loaded::read(&mut connection).await?;
-        let disk = Sqlite::start(&file, connection, guard, loaded.last, loaded.shares()).await?;
+        let disk = Sqlite::start(&file, connection, guard, (loaded.last, loaded.shares()), rules.log).await?;
         let store = Self::at_run(disk, rules, run);
         loaded.fill(&store)?;
         Ok(store)
