@@ -1,4 +1,4 @@
-//! E7: what was promised survives a power cut at any moment. A child process works under the journal of
+//! E7 and E8: what was promised survives a power cut at any moment. A child process works under the journal of
 //! `waxwing_tests::durability`; the images of many cuts of its one run are opened and compared with what it had promised by then.
 //!
 //! `WAXWING_POWER_CUTS=2000 WAXWING_SEED=7 cargo test -p waxwing-tests --test power_cut` cuts more often, or as before.
@@ -12,4 +12,6 @@
 )]
 
 mod discipline;
+mod relay_faults;
+mod relay_store;
 mod run;

@@ -36,8 +36,8 @@ pub(crate) fn broken_cuts(
     let journal = folder.path().join("journal");
     fs::create_dir(&root).unwrap();
     let library = durability::build_shim(folder.path()).unwrap();
-    let mut child = Command::new(env::current_exe().unwrap());
-    child.args(["--exact", test, "--nocapture"]).env(ROLE, role).env(FOLDER, &root).stdout(Stdio::null());
+    let mut child = child(test, role, &root);
+    child.stdout(Stdio::null());
     durability::preload(&mut child, &library, &root, &journal);
     assert!(child.status().unwrap().success(), "the child playing {role} failed");
 
@@ -62,6 +62,13 @@ pub(crate) fn broken_cuts(
         fs::remove_dir_all(&image).unwrap();
     }
     (broken, first)
+}
+
+/// The test `test` of this binary, to play `role` in `folder`.
+pub(crate) fn child(test: &str, role: &str, folder: &Path) -> Command {
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture"]).env(ROLE, role).env(FOLDER, folder);
+    child
 }
 
 /// How many cuts to make: `WAXWING_POWER_CUTS`, or 200.
