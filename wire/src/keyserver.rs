@@ -5,8 +5,8 @@
 //!               └ Bound(BoundRequest{DeviceRequest})           changes: signed by a device for this connection
 //! client ◀── Reply {id, KeyserverReply} ────── server          padded where the length would speak
 //! ```
-//! Invariants: signed objects travel as the bytes that were signed and are unverified here; whoever uses one decodes and
-//! verifies it ([`crate::manifest`], [`crate::prekey`], …).
+//! Invariants: signed objects travel as the bytes that were signed and are unverified until [`AccountObjects::verify`],
+//! [`Bundles::verify`] or the verifier of their own kind ([`crate::listing`], [`crate::reach`], …) has seen them.
 //! Not here: what a key server accepts (`waxwing-keyserver`), how objects are signed (spec §11).
 use alloc::vec::Vec;
 
@@ -21,11 +21,13 @@ mod account;
 mod device;
 mod name;
 mod prekeys;
+mod verify;
 
 pub use account::{AccountObjects, CreateAccount, FetchAccount, FetchHistory, History, Info, PublishManifest};
 pub use device::{Bound, DeviceRequest, StoreReach, UploadPrekeys, batch_hash};
 pub use name::{ClaimName, FetchReach, LookedUp, Lookup, Reach, SetListing};
 pub use prekeys::{Bundle, Bundles, FetchBundles, PrekeyIds, PrekeyState};
+pub use verify::{AccountError, BundlesError, VerifiedAccount, VerifiedBundle, VerifiedBundles};
 
 /// A frame from a client.
 #[derive(Debug, Eq, PartialEq)]

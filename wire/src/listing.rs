@@ -50,6 +50,12 @@ impl ListingIn {
         self.fields.signer
     }
 
+    /// The name it claims to be for, unverified.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.fields.name
+    }
+
     /// Checks that it is for `name` at `server`, and that a device of `manifest` signed it.
     ///
     /// # Errors

@@ -1,0 +1,16 @@
+//! What the key server holds, seen from outside. One binary, a module per concept.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::missing_errors_doc,
+    reason = "a panic is the report"
+)]
+
+mod conformance;
+mod people;
+mod requests;
