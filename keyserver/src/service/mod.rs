@@ -8,7 +8,7 @@
 //! ```
 //! Invariants: nothing enters the store unverified; a request that is answered with an error changed nothing; time is an
 //! argument; no authoritative state lives here, so that several processes may serve one store.
-//! Not here: connections and their order ([`crate::server`]), the operator ([`crate::admin`]).
+//! Not here: connections and their order, the operator: the program that serves this is still to come.
 use std::sync::Arc;
 
 use waxwing_wire::{keys::ServerPublicKey, request::Exporter};
