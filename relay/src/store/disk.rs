@@ -7,7 +7,7 @@ use std::{future::Future, sync::Arc};
 
 use waxwing_wire::{
     id::{DeliveryId, MailboxId},
-    padding::{Envelope, EnvelopeHash},
+    padding::{Envelope, EnvelopeHash, EnvelopeHeader, EnvelopeSize, SharedPart},
     relay::LaneNumber,
     time::Timestamp,
 };
@@ -23,8 +23,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Gives back what [`Self::room`] gave and no insert used.
     fn spare(&self, bytes: usize);
 
-    /// Adds an envelope. If the commit is not known yet when this returns, [`Mailbox::settle`] will be called.
-    fn insert(&self, insert: Insert) -> Ticket;
+    /// A place for a body that several envelopes will share.
+    fn body(&self) -> u64;
+
+    /// Adds an envelope. If the commit is not known yet when this returns, [`Mailbox::settle`] will be called. None if the body it
+    /// shares is too far away.
+    fn insert(&self, insert: Insert) -> Option<Ticket>;
 
     /// Forgets envelopes. What could not be forgotten is tried again, so there is nothing to take back.
     fn forget(&self, gone: Vec<Spot>, urgency: Urgency) -> Commit;
@@ -46,15 +50,42 @@ pub struct Insert {
     pub(crate) ends: Timestamp,
     pub(crate) delivery: DeliveryId,
     pub(crate) hash: EnvelopeHash,
-    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) content: Content,
     /// How many envelopes the lane's token has admitted by now.
     pub(crate) admitted: Option<u32>,
+}
+
+/// The bytes of an envelope.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// All of them.
+    Whole(Arc<Envelope>),
+    /// Its own header, and a body at a place of its own that others share.
+    Part { header: EnvelopeHeader, shared: Arc<SharedPart>, body: u64 },
+}
+
+impl Content {
+    pub(crate) fn size(&self) -> EnvelopeSize {
+        match self {
+            Self::Whole(envelope) => envelope.size(),
+            Self::Part { shared, .. } => shared.size(),
+        }
+    }
+
+    pub(crate) fn whole(&self) -> Arc<Envelope> {
+        match self {
+            Self::Whole(envelope) => Arc::clone(envelope),
+            Self::Part { header, shared, .. } => Arc::new(Envelope::of_parts(header, shared)),
+        }
+    }
 }
 
 /// Where an envelope was put, and when that holds.
 #[derive(Debug)]
 pub struct Ticket {
     pub(crate) place: u64,
+    /// How far before its place its body is; 0 if that is its own.
+    pub(crate) back: u16,
     pub(crate) commit: Commit,
 }
 

@@ -1,11 +1,11 @@
 //! A store in memory, for tests, simulated worlds and relays that may forget. Nothing in it outlives the process.
-use std::{collections::HashMap, sync::Arc, sync::Mutex};
+use std::{collections::HashMap, sync::Mutex};
 
-use waxwing_wire::{id::DeliveryId, padding::Envelope};
+use waxwing_wire::id::DeliveryId;
 
 use super::{
     Commit, Unavailable,
-    disk::{Change, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
     mailboxes::{Mailboxes, Rules},
 };
@@ -28,7 +28,7 @@ pub struct Memory(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     last: u64,
-    envelopes: HashMap<u64, (DeliveryId, Arc<Envelope>)>,
+    envelopes: HashMap<u64, (DeliveryId, Content)>,
 }
 
 impl Disk for Memory {
@@ -38,12 +38,19 @@ impl Disk for Memory {
 
     fn spare(&self, _: usize) {}
 
-    fn insert(&self, insert: Insert) -> Ticket {
+    fn body(&self) -> u64 {
+        let mut kept = lock(&self.0);
+        kept.last = kept.last.saturating_add(1);
+        kept.last
+    }
+
+    fn insert(&self, insert: Insert) -> Option<Ticket> {
         let mut kept = lock(&self.0);
         kept.last = kept.last.saturating_add(1);
         let place = kept.last;
-        kept.envelopes.insert(place, (insert.delivery, insert.envelope));
-        Ticket { place, commit: Commit::done() }
+        kept.envelopes.insert(place, (insert.delivery, insert.content));
+        // The body goes with the last of those who share it, without a place.
+        Some(Ticket { place, back: 0, commit: Commit::done() })
     }
 
     fn forget(&self, gone: Vec<Spot>, _: Urgency) -> Commit {
@@ -60,8 +67,8 @@ impl Disk for Memory {
     async fn fetch(&self, spots: &[Spot]) -> Result<Vec<Fetched>, Unavailable> {
         let kept = lock(&self.0);
         let fetched = spots.iter().filter_map(|spot| {
-            let (delivery, envelope) = kept.envelopes.get(&spot.place)?;
-            Some(Fetched { place: spot.place, delivery: *delivery, envelope: Arc::clone(envelope) })
+            let (delivery, content) = kept.envelopes.get(&spot.place)?;
+            Some(Fetched { place: spot.place, delivery: *delivery, envelope: content.whole() })
         });
         Ok(fetched.collect())
     }

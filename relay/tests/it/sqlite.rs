@@ -252,3 +252,37 @@ async fn a_damaged_or_newer_file_is_no_store() {
     let opened = SqliteStore::open(&file.path().join("below"), Rules::default(), NOW).await;
     assert!(matches!(opened, Err(OpenError::Folder(..))), "{opened:?}");
 }
+
+/// Rows of envelopes and of bodies.
+async fn rows(folder: &Path) -> (i64, i64) {
+    let options = SqliteConnectOptions::new().filename(folder.join("mailboxes.sqlite")).read_only(true);
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    let rows = sqlx::query_as("SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM body)");
+    let rows = rows.fetch_one(&mut raw).await.unwrap();
+    raw.close().await.unwrap();
+    rows
+}
+
+#[tokio::test]
+async fn what_is_fanned_out_is_stored_once_and_goes_with_its_last_envelope() {
+    use crate::conformance::fan_outs::{fan_out, fanned};
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).await;
+    let owners = [1, 2, 3].map(Owner);
+    for owner in owners {
+        owner.with_contacts(&store).await;
+    }
+    fanned(&store, fan_out(1, waxwing_wire::padding::EnvelopeSize::B65536, &owners, CONTACTS)).await;
+    ALICE.put(&store, 2).await;
+    assert_eq!(rows(folder.path()).await, (4, 2));
+    for (left, owner) in [3, 2, 1].into_iter().zip(owners) {
+        store = reopen(store, folder.path()).await;
+        let numbers = owner.numbers(&store, NOW).await;
+        assert_eq!(numbers[0], 1);
+        owner.ack(&store, owner.waiting(&store, NOW).await[0].0, &[]).await;
+        assert_eq!(rows(folder.path()).await, (left, if left == 1 { 1 } else { 2 }), "after {owner:?}");
+    }
+    assert_eq!(ALICE.numbers(&store, NOW).await, [2]);
+    fanned(&store, fan_out(3, waxwing_wire::padding::EnvelopeSize::B2560, &[Owner(9)], CONTACTS)).await;
+    assert_eq!(rows(folder.path()).await, (1, 1), "to nobody leaves nothing");
+}

@@ -7,7 +7,6 @@
 //! Invariants: one process has the folder (a lock file); everything but the bytes of envelopes is in memory, so no put reads; no table
 //! is written anywhere but at its end, whatever mailbox a put is for.
 use std::{
-    collections::HashMap,
     fs::File,
     path::Path,
     sync::{Arc, Mutex},
@@ -26,7 +25,7 @@ use waxwing_wire::{
 
 use super::{
     Commit, Mailboxes, Unavailable,
-    disk::{Change, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
 };
 
@@ -34,14 +33,16 @@ mod checkpoint;
 mod open;
 mod queue;
 mod rows;
+mod shares;
 mod statements;
 mod writer;
 
 use checkpoint::Checkpoints;
 pub use open::OpenError;
 use queue::{End, Queue};
+use shares::Shares;
 use statements::Texts;
-use writer::{Shares, Writer};
+use writer::Writer;
 
 /// Mailboxes in a folder. Dropped, it stops at once, as [`Self::abandon`] does; use [`Self::close`].
 pub type SqliteStore = Mailboxes<Sqlite>;
@@ -62,6 +63,7 @@ impl SqliteStore {
 #[derive(Debug)]
 pub struct Sqlite {
     queue: Arc<Queue>,
+    shares: Shares,
     readers: SqlitePool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -71,7 +73,7 @@ impl Sqlite {
         file: &Path,
         writer: SqliteConnection,
         guard: File,
-        loaded: (u64, HashMap<u64, u32>),
+        loaded: (u64, Shares),
         log: usize,
     ) -> Result<Self, sqlx::Error> {
         let (last_place, shares) = loaded;
@@ -83,8 +85,8 @@ impl Sqlite {
             queue: Arc::clone(&queue),
             connection: writer,
             checkpoints: Arc::clone(&checkpoints),
-            shares: Shares::new(Mutex::new(shares)),
-            texts: Texts::new(),
+            shares: shares.clone(),
+            texts: Texts::default(),
         };
         let pool = readers.clone();
         let writing = tokio::spawn(async move {
@@ -94,7 +96,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { queue, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { queue, shares, readers, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {
@@ -122,9 +124,22 @@ impl Disk for Sqlite {
         self.queue.spare(bytes);
     }
 
-    fn insert(&self, insert: Insert) -> Ticket {
-        let (place, commit) = self.queue.insert(insert);
-        Ticket { place, commit }
+    fn body(&self) -> u64 {
+        self.queue.place()
+    }
+
+    fn insert(&self, insert: Insert) -> Option<Ticket> {
+        let body = match &insert.content {
+            Content::Whole(_) => None,
+            Content::Part { body, .. } => Some(*body),
+        };
+        // Before the writer can see it.
+        body.iter().for_each(|body| self.shares.enter(*body));
+        let ticket = self.queue.insert(insert);
+        if let (None, Some(body)) = (&ticket, body) {
+            self.shares.leave(body);
+        }
+        ticket
     }
 
     fn forget(&self, gone: Vec<Spot>, urgency: Urgency) -> Commit {

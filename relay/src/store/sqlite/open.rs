@@ -21,7 +21,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::{Sqlite, SqliteStore, rows, statements};
+use super::{Sqlite, SqliteStore, rows, shares::Shares, statements};
 use crate::{
     ledger::{Held, LaneRow, Ledger, Lineage, Pool},
     store::{
@@ -174,13 +174,9 @@ impl Loaded {
         Ok(Self { mailboxes, lanes, closed, invites, envelopes, last })
     }
 
-    fn shares(&self) -> HashMap<u64, u32> {
-        let mut shares = HashMap::new();
-        for row in self.envelopes.iter().filter(|row| row.back > 0) {
-            let count: &mut u32 = shares.entry(row.place.saturating_sub(row.back.into())).or_default();
-            *count = count.saturating_add(1);
-        }
-        shares
+    fn shares(&self) -> Shares {
+        let parts = self.envelopes.iter().filter(|row| row.back > 0);
+        Shares::of(parts.map(|row| row.place.saturating_sub(row.back.into())))
     }
 
     fn fill(mut self, store: &SqliteStore) -> Result<(), OpenError> {

@@ -14,7 +14,7 @@ use super::statements;
 use crate::{
     ledger::{LaneChange, LaneRow},
     store::{
-        disk::{Change, Closed, Insert},
+        disk::{Change, Closed, Content, Insert},
         mailboxes::identity,
     },
 };
@@ -122,9 +122,9 @@ pub(super) fn of_tokens(inserts: &[(u64, &Insert)]) -> Result<Vec<Bound>, sqlx::
     admitted.into_iter().map(bound).collect()
 }
 
-pub(super) fn bind_body(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
+pub(super) fn bind_body(arguments: &mut SqliteArguments, place: u64, bytes: &[u8]) -> Result<(), sqlx::Error> {
     number(arguments, place)?;
-    add(arguments, insert.envelope.as_bytes())
+    add(arguments, bytes)
 }
 
 pub(super) fn bind_envelope(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
@@ -133,12 +133,20 @@ pub(super) fn bind_envelope(arguments: &mut SqliteArguments, place: u64, insert:
     number(arguments, insert.sequence)?;
     add(arguments, insert.lane.0)?;
     add(arguments, insert.pool.number())?;
-    add(arguments, size_number(insert.envelope.size()))?;
+    add(arguments, size_number(insert.content.size()))?;
     number(arguments, insert.ends.as_millis())?;
     add(arguments, insert.delivery.as_bytes().as_slice())?;
     add(arguments, identity(&insert.hash).as_slice())?;
-    add(arguments, None::<&[u8]>)?;
-    number(arguments, place)
+    match &insert.content {
+        Content::Whole(_) => {
+            add(arguments, None::<&[u8]>)?;
+            number(arguments, place)
+        }
+        Content::Part { header, body, .. } => {
+            add(arguments, header.as_bytes().as_slice())?;
+            number(arguments, *body)
+        }
+    }
 }
 
 /// Leaves so many values out.

@@ -7,6 +7,7 @@ use waxwing_relay::store::{MemoryStore, Rules, SqliteStore, Store};
 use crate::scene::NOW;
 
 mod expiry;
+pub(crate) mod fan_outs;
 mod lanes;
 mod mailboxes;
 mod puts;
