@@ -8,11 +8,15 @@ use std::{future::Future, sync::Arc};
 use waxwing_wire::{
     id::{DeliveryId, MailboxId},
     padding::{Envelope, EnvelopeHash, EnvelopeHeader, EnvelopeSize, SharedPart},
-    relay::LaneNumber,
+    relay::{LaneNumber, RegisterEntry, VersionHash},
     time::Timestamp,
 };
 
-use super::{Commit, Unavailable, mailbox::Mailbox};
+use super::{
+    Commit, Unavailable,
+    mailbox::Mailbox,
+    registers::{Register, Version},
+};
 use crate::ledger::{LaneChange, Pool};
 
 /// Keeps envelopes by place, and rows about mailboxes.
@@ -38,6 +42,14 @@ pub trait Disk: Send + Sync + 'static {
 
     /// The envelopes of these places, in any order, without those that are no longer there.
     fn fetch(&self, spots: &[Spot]) -> impl Future<Output = Result<Vec<Fetched>, Unavailable>> + Send;
+
+    /// So many versions of a register from one on, fewer if they are no longer there; and the hash of the one before.
+    fn versions(
+        &self,
+        register: u64,
+        first: u64,
+        count: u32,
+    ) -> impl Future<Output = Result<(VersionHash, Vec<RegisterEntry>), Unavailable>> + Send;
 }
 
 /// An envelope to be kept.
@@ -126,6 +138,12 @@ pub enum Change {
     ForgetClosed { mailbox: MailboxId },
     /// An invitation, by its hash.
     Invite { hash: [u8; 32] },
+    /// A register with its first version, and the invitation that is spent for it.
+    CreateRegister { register: Arc<Register>, version: Version, invite: Option<[u8; 32]> },
+    /// A version, and what is evicted for it.
+    WriteRegister { version: Version },
+    /// A register is no more.
+    DeleteRegister { register: u64 },
 }
 
 /// What is known of a closed mailbox.

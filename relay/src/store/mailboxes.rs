@@ -29,10 +29,11 @@ use super::{
     AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
     PutError, Recipient, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
     calendar::Calendar,
-    directory::{Directory, Entry, SHARDS, shard},
+    directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
     lock,
     mailbox::{Inner, Mailbox, Pending},
+    registers::{RegisterDirectory, RegisterRules},
 };
 use crate::ledger::{
     Admission, Arrival, CLOSED, Denied, Full, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Quota, Remembered, Tag,
@@ -47,12 +48,14 @@ pub struct Rules {
     pub remembered: usize,
     /// After how many bytes a store in a file moves them from its log into the file, beside its work.
     pub log: usize,
+    /// What a register holds and takes at most.
+    pub register: RegisterRules,
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB.
+    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour.
     fn default() -> Self {
-        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20 }
+        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20, register: RegisterRules::default() }
     }
 }
 
@@ -75,10 +78,11 @@ pub(crate) struct Shared<D> {
     /// This opening of the store (spec §17.4).
     pub(crate) run: u64,
     pub(crate) directory: Directory,
+    pub(crate) registers: RegisterDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
     pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
-    /// The number of the next mailbox.
+    /// The number of the next mailbox or register.
     pub(crate) next: AtomicU64,
     remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
@@ -130,6 +134,7 @@ impl<D: Disk> Mailboxes<D> {
             rules,
             run,
             directory: Directory::new(tags.secret()),
+            registers: RegisterDirectory::new(tags.secret()),
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
@@ -145,7 +150,7 @@ impl<D: Disk> Mailboxes<D> {
         id: &MailboxId,
         plan: impl FnOnce(&mut Ledger) -> Result<LaneChange, ErrorCode> + Send,
     ) -> Result<LaneNumber, LaneError> {
-        let turn = self.shared.turn(id).await?;
+        let turn = self.shared.turn(id.as_bytes()).await?;
         let mailbox = self.shared.directory.live(id).ok_or(LaneError::Rule(ErrorCode::Refused))?;
         let change = plan(&mut mailbox.lock().ledger).map_err(LaneError::Rule)?;
         let answer = change.answer;
@@ -182,11 +187,12 @@ impl<D: Disk> Mailboxes<D> {
     }
 }
 
-type Turn = tokio::sync::OwnedMutexGuard<()>;
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 impl<D: Disk> Shared<D> {
-    async fn turn(&self, mailbox: &MailboxId) -> Result<Turn, Unavailable> {
-        let turn = self.turns.get(shard(mailbox)).ok_or(Unavailable)?;
+    pub(crate) async fn turn(&self, id: &[u8; 16]) -> Result<Turn, Unavailable> {
+        let [first, ..] = id;
+        let turn = self.turns.get(usize::from(*first) % SHARDS).ok_or(Unavailable)?;
         Ok(Arc::clone(turn).lock_owned().await)
     }
 
@@ -320,7 +326,7 @@ impl<D: Disk> Store for Mailboxes<D> {
     async fn create_mailbox(&self, new: NewMailbox, now: Timestamp) -> Result<(), CreateError> {
         let id = mailbox_id(&new.owner_key);
         let shared = &self.shared;
-        let turn = shared.turn(&id).await?;
+        let turn = shared.turn(id.as_bytes()).await?;
         match shared.directory.entry(&id) {
             Some(Entry::Live(mailbox)) => {
                 let same = mailbox.owner_key == new.owner_key && mailbox.close_hash == new.close_hash;
@@ -396,7 +402,7 @@ impl<D: Disk> Store for Mailboxes<D> {
         close_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<(), MailboxError> {
-        let turn = self.shared.turn(mailbox).await?;
+        let turn = self.shared.turn(mailbox.as_bytes()).await?;
         let is_its = |hash: &[u8; 32]| bool::from(hash.ct_eq(&close_hash));
         match self.shared.directory.entry(mailbox) {
             Some(Entry::Live(found)) if is_its(&found.close_hash) => {
@@ -411,7 +417,7 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn delete_mailbox(&self, mailbox: &MailboxId, _: Timestamp) -> Result<(), MailboxError> {
-        let turn = self.shared.turn(mailbox).await?;
+        let turn = self.shared.turn(mailbox.as_bytes()).await?;
         let found = self.shared.directory.live(mailbox).ok_or(MailboxError::Refused)?;
         Ok(self.remove(&found, None, turn).await?)
     }

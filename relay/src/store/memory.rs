@@ -1,7 +1,13 @@
 //! A store in memory, for tests, simulated worlds and relays that may forget. Nothing in it outlives the process.
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+};
 
-use waxwing_wire::id::DeliveryId;
+use waxwing_wire::{
+    id::DeliveryId,
+    relay::{RegisterEntry, VersionHash},
+};
 
 use super::{
     Commit, Unavailable,
@@ -29,6 +35,7 @@ pub struct Memory(Mutex<Kept>);
 struct Kept {
     last: u64,
     envelopes: HashMap<u64, (DeliveryId, Content)>,
+    versions: BTreeMap<(u64, u64), (VersionHash, RegisterEntry)>,
 }
 
 impl Disk for Memory {
@@ -59,7 +66,20 @@ impl Disk for Memory {
         Commit::done()
     }
 
-    fn change(&self, _: Change, settle: Settle) -> Commit {
+    fn change(&self, change: Change, settle: Settle) -> Commit {
+        let mut kept = lock(&self.0);
+        match change {
+            Change::CreateRegister { version, .. } | Change::WriteRegister { version } => {
+                let evicted = (version.register, 0)..(version.register, version.keep_from);
+                kept.versions.extract_if(evicted, |_, _| true).for_each(drop);
+                kept.versions.insert((version.register, version.version), (version.before, version.entry));
+            }
+            Change::DeleteRegister { register } => {
+                kept.versions.extract_if((register, 0)..=(register, u64::MAX), |_, _| true).for_each(drop);
+            }
+            _ => {}
+        }
+        drop(kept);
         settle(Ok(()));
         Commit::done()
     }
@@ -71,5 +91,19 @@ impl Disk for Memory {
             Some(Fetched { place: spot.place, delivery: *delivery, envelope: content.whole() })
         });
         Ok(fetched.collect())
+    }
+
+    async fn versions(
+        &self,
+        register: u64,
+        first: u64,
+        count: u32,
+    ) -> Result<(VersionHash, Vec<RegisterEntry>), Unavailable> {
+        let kept = lock(&self.0);
+        let versions = kept.versions.range((register, first)..=(register, u64::MAX));
+        let versions: Vec<_> = versions.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+        let starts = versions.first().filter(|((_, version), _)| *version == first);
+        let Some((_, (before, _))) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
+        Ok((*before, versions.iter().map(|(_, (_, entry))| entry.clone()).collect()))
     }
 }

@@ -28,11 +28,13 @@ mod disk;
 mod mailbox;
 mod mailboxes;
 mod memory;
+mod registers;
 mod sqlite;
 
 pub use commit::Commit;
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
+pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
 pub use sqlite::{OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};

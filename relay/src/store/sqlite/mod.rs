@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use waxwing_wire::{
     id::DeliveryId,
     padding::{Envelope, EnvelopeHeader, SharedPart},
+    relay::{RegisterEntry, VersionHash},
 };
 
 use super::{
@@ -169,6 +170,33 @@ impl Disk for Sqlite {
             }
         }
     }
+
+    async fn versions(
+        &self,
+        register: u64,
+        first: u64,
+        count: u32,
+    ) -> Result<(VersionHash, Vec<RegisterEntry>), Unavailable> {
+        let number = |number: u64| i64::try_from(number).map_err(|_| Unavailable);
+        let query = sqlx::query(statements::VERSIONS).bind(number(register)?).bind(number(first)?).bind(count);
+        let rows = query.fetch_all(&self.readers).await.map_err(|error| {
+            tracing::error!(%error, "a register could not be read");
+            Unavailable
+        })?;
+        let versions: Option<Vec<_>> = rows.iter().map(version_row).collect();
+        let versions = versions.ok_or(Unavailable)?;
+        let starts = versions.first().filter(|(version, ..)| *version == first);
+        let Some((_, before, _)) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
+        Ok((*before, versions.iter().map(|(.., entry)| entry.clone()).collect()))
+    }
+}
+
+/// Version, hash before, entry.
+fn version_row(row: &SqliteRow) -> Option<(u64, VersionHash, RegisterEntry)> {
+    let version = u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()?;
+    let kind = rows::entry_kind_of_number(row.try_get(1).ok()?)?;
+    let before: [u8; 32] = row.try_get::<&[u8], _>(2).ok()?.try_into().ok()?;
+    Some((version, VersionHash::from_bytes(before), RegisterEntry::new(kind, row.try_get(3).ok()?)?))
 }
 
 /// None if the row is damaged.

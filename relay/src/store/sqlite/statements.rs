@@ -27,6 +27,16 @@ pub(super) const END_LANE: &str = "UPDATE lane SET ends = ? WHERE mailbox = ? AN
 pub(super) const REMOVE_LANE: &str = "DELETE FROM lane WHERE mailbox = ? AND number = ?";
 pub(super) const TOKEN_ADMITTED: &str = "UPDATE lane SET admitted = max(admitted, ?) WHERE mailbox = ? AND number = ?";
 
+pub(super) const CREATE_REGISTER: &str =
+    "INSERT INTO register (number, id, write_verifier, read_verifier, seal_verifier, first) VALUES (?, ?, ?, ?, ?, ?)";
+pub(super) const WRITE_REGISTER: &str =
+    "INSERT INTO version (register, version, kind, before, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)";
+pub(super) const EVICT: &str = "DELETE FROM version WHERE register = ? AND version < ?";
+pub(super) const DELETE_REGISTER: &str = "DELETE FROM register WHERE number = ?";
+pub(super) const DELETE_VERSIONS: &str = "DELETE FROM version WHERE register = ?";
+pub(super) const VERSIONS: &str =
+    "SELECT version, kind, before, bytes FROM version WHERE register = ? AND version >= ? ORDER BY version LIMIT ?";
+
 /// The envelopes of a JSON array of places.
 pub(super) const FETCH: &str = "SELECT envelope.place, envelope.delivery, envelope.header, body.bytes FROM json_each(?) AS wanted \
      CROSS JOIN envelope ON envelope.place = wanted.value CROSS JOIN body ON body.place = envelope.body";
@@ -42,6 +52,10 @@ pub(super) mod load {
         "SELECT mailbox, number, kind, pool, parent, halvings, hash, ends, admitted FROM lane ORDER BY mailbox, number";
     pub(in crate::store::sqlite) const CLOSED: &str = "SELECT mailbox, close_hash, until FROM closed";
     pub(in crate::store::sqlite) const INVITES: &str = "SELECT hash FROM invite";
+    pub(in crate::store::sqlite) const REGISTERS: &str =
+        "SELECT number, id, write_verifier, read_verifier, seal_verifier, first FROM register";
+    pub(in crate::store::sqlite) const VERSIONS: &str =
+        "SELECT register, version, kind, hash, length(bytes) FROM version ORDER BY register, version";
     pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT place, mailbox, sequence, lane, pool, size, ends, delivery, identity, body FROM envelope ORDER BY place";
 }
 
@@ -131,11 +145,17 @@ mod tests {
             TOKEN_ADMITTED,
             NEXT_RUN,
             LAST_BODY,
+            CREATE_REGISTER,
+            WRITE_REGISTER,
+            EVICT,
+            DELETE_REGISTER,
+            DELETE_VERSIONS,
+            VERSIONS,
         ];
         let mut all: Vec<(SqlStr, &'static [&'static str])> =
             fixed.into_iter().map(|text| (text.into_sql_str(), [].as_slice())).collect();
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
-        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::ENVELOPES] {
+        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::ENVELOPES, load::REGISTERS] {
             let table = text.split("FROM ").nth(1).unwrap().split(' ').next().unwrap();
             all.push((
                 text.into_sql_str(),

@@ -2,7 +2,7 @@
 use std::future::Future;
 
 use tempfile::TempDir;
-use waxwing_relay::store::{MemoryStore, Rules, SqliteStore, Store};
+use waxwing_relay::store::{MemoryStore, Registers, Rules, SqliteStore, Store};
 
 use crate::scene::NOW;
 
@@ -11,11 +11,12 @@ pub(crate) mod fan_outs;
 mod lanes;
 mod mailboxes;
 mod puts;
+pub(crate) mod registers;
 mod subscription;
 
 /// A store that is tested.
 pub(crate) trait Subject: Sized + Send {
-    type Store: Store;
+    type Store: Store + Registers;
 
     /// An empty one.
     fn new(rules: Rules) -> impl Future<Output = Self> + Send;
