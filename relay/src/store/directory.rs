@@ -93,7 +93,7 @@ fn nobody([contacts, groups, own]: [[u8; 32]; 3]) -> Mailbox {
     mailbox
 }
 
-pub(crate) fn shard(id: &MailboxId) -> usize {
+fn shard(id: &MailboxId) -> usize {
     let [first, ..] = id.as_bytes();
     usize::from(*first) % SHARDS
 }

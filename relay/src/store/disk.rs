@@ -7,12 +7,16 @@ use std::{future::Future, sync::Arc};
 
 use waxwing_wire::{
     id::{DeliveryId, MailboxId},
-    padding::{Envelope, EnvelopeHash},
-    relay::LaneNumber,
+    padding::{Envelope, EnvelopeHash, EnvelopeHeader, EnvelopeSize, SharedPart},
+    relay::{LaneNumber, RegisterEntry, VersionHash},
     time::Timestamp,
 };
 
-use super::{Commit, Unavailable, mailbox::Mailbox};
+use super::{
+    Commit, Unavailable,
+    mailbox::Mailbox,
+    registers::{Register, Version},
+};
 use crate::ledger::{LaneChange, Pool};
 
 /// Keeps envelopes by place, and rows about mailboxes.
@@ -23,8 +27,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Gives back what [`Self::room`] gave and no insert used.
     fn spare(&self, bytes: usize);
 
-    /// Adds an envelope. If the commit is not known yet when this returns, [`Mailbox::settle`] will be called.
-    fn insert(&self, insert: Insert) -> Ticket;
+    /// A place for a body that several envelopes will share.
+    fn body(&self) -> u64;
+
+    /// Adds an envelope. If the commit is not known yet when this returns, [`Mailbox::settle`] will be called. None if the body it
+    /// shares is too far away.
+    fn insert(&self, insert: Insert) -> Option<Ticket>;
 
     /// Forgets envelopes. What could not be forgotten is tried again, so there is nothing to take back.
     fn forget(&self, gone: Vec<Spot>, urgency: Urgency) -> Commit;
@@ -34,6 +42,14 @@ pub trait Disk: Send + Sync + 'static {
 
     /// The envelopes of these places, in any order, without those that are no longer there.
     fn fetch(&self, spots: &[Spot]) -> impl Future<Output = Result<Vec<Fetched>, Unavailable>> + Send;
+
+    /// So many versions of a register from one on, fewer if they are no longer there; and the hash of the one before.
+    fn versions(
+        &self,
+        register: u64,
+        first: u64,
+        count: u32,
+    ) -> impl Future<Output = Result<(VersionHash, Vec<RegisterEntry>), Unavailable>> + Send;
 }
 
 /// An envelope to be kept.
@@ -46,15 +62,42 @@ pub struct Insert {
     pub(crate) ends: Timestamp,
     pub(crate) delivery: DeliveryId,
     pub(crate) hash: EnvelopeHash,
-    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) content: Content,
     /// How many envelopes the lane's token has admitted by now.
     pub(crate) admitted: Option<u32>,
+}
+
+/// The bytes of an envelope.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// All of them.
+    Whole(Arc<Envelope>),
+    /// Its own header, and a body at a place of its own that others share.
+    Part { header: EnvelopeHeader, shared: Arc<SharedPart>, body: u64 },
+}
+
+impl Content {
+    pub(crate) fn size(&self) -> EnvelopeSize {
+        match self {
+            Self::Whole(envelope) => envelope.size(),
+            Self::Part { shared, .. } => shared.size(),
+        }
+    }
+
+    pub(crate) fn whole(&self) -> Arc<Envelope> {
+        match self {
+            Self::Whole(envelope) => Arc::clone(envelope),
+            Self::Part { header, shared, .. } => Arc::new(Envelope::of_parts(header, shared)),
+        }
+    }
 }
 
 /// Where an envelope was put, and when that holds.
 #[derive(Debug)]
 pub struct Ticket {
     pub(crate) place: u64,
+    /// How far before its place its body is; 0 if that is its own.
+    pub(crate) back: u16,
     pub(crate) commit: Commit,
 }
 
@@ -95,6 +138,12 @@ pub enum Change {
     ForgetClosed { mailbox: MailboxId },
     /// An invitation, by its hash.
     Invite { hash: [u8; 32] },
+    /// A register with its first version, and the invitation that is spent for it.
+    CreateRegister { register: Arc<Register>, version: Version, invite: Option<[u8; 32]> },
+    /// A version, and what is evicted for it.
+    WriteRegister { version: Version },
+    /// A register is no more.
+    DeleteRegister { register: u64 },
 }
 
 /// What is known of a closed mailbox.

@@ -7,11 +7,10 @@ use std::{
 
 use waxwing_wire::{
     id::{DeliveryId, MailboxId},
-    padding::Envelope,
     time::Timestamp,
 };
 
-use super::{Commit, Unavailable, Watcher, lock};
+use super::{Commit, Unavailable, Watcher, disk::Content, lock};
 use crate::ledger::Ledger;
 
 /// A mailbox. What never changes stands outside the lock.
@@ -41,7 +40,7 @@ pub(crate) struct Inner {
 pub(crate) struct Pending {
     pub(crate) sequence: u64,
     pub(crate) delivery: DeliveryId,
-    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) content: Content,
     pub(crate) commit: Commit,
 }
 

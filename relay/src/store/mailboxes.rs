@@ -26,13 +26,14 @@ use waxwing_wire::{
 };
 
 use super::{
-    AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewMailbox, PutError, Store,
-    StoredEnvelope, Unavailable, WatchError, Watched, Watcher,
+    AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
+    PutError, Recipient, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
     calendar::Calendar,
-    directory::{Directory, Entry, SHARDS, shard},
-    disk::{Change, Closed, Disk, Insert, Spot, Urgency},
+    directory::{Directory, Entry, SHARDS},
+    disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
     lock,
     mailbox::{Inner, Mailbox, Pending},
+    registers::{RegisterDirectory, RegisterRules},
 };
 use crate::ledger::{
     Admission, Arrival, CLOSED, Denied, Full, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Quota, Remembered, Tag,
@@ -47,12 +48,14 @@ pub struct Rules {
     pub remembered: usize,
     /// After how many bytes a store in a file moves them from its log into the file, beside its work.
     pub log: usize,
+    /// What a register holds and takes at most.
+    pub register: RegisterRules,
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB.
+    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour.
     fn default() -> Self {
-        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20 }
+        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20, register: RegisterRules::default() }
     }
 }
 
@@ -75,10 +78,11 @@ pub(crate) struct Shared<D> {
     /// This opening of the store (spec §17.4).
     pub(crate) run: u64,
     pub(crate) directory: Directory,
+    pub(crate) registers: RegisterDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
     pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
-    /// The number of the next mailbox.
+    /// The number of the next mailbox or register.
     pub(crate) next: AtomicU64,
     remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
@@ -130,6 +134,7 @@ impl<D: Disk> Mailboxes<D> {
             rules,
             run,
             directory: Directory::new(tags.secret()),
+            registers: RegisterDirectory::new(tags.secret()),
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
@@ -145,7 +150,7 @@ impl<D: Disk> Mailboxes<D> {
         id: &MailboxId,
         plan: impl FnOnce(&mut Ledger) -> Result<LaneChange, ErrorCode> + Send,
     ) -> Result<LaneNumber, LaneError> {
-        let turn = self.shared.turn(id).await?;
+        let turn = self.shared.turn(id.as_bytes()).await?;
         let mailbox = self.shared.directory.live(id).ok_or(LaneError::Rule(ErrorCode::Refused))?;
         let change = plan(&mut mailbox.lock().ledger).map_err(LaneError::Rule)?;
         let answer = change.answer;
@@ -182,11 +187,12 @@ impl<D: Disk> Mailboxes<D> {
     }
 }
 
-type Turn = tokio::sync::OwnedMutexGuard<()>;
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 impl<D: Disk> Shared<D> {
-    async fn turn(&self, mailbox: &MailboxId) -> Result<Turn, Unavailable> {
-        let turn = self.turns.get(shard(mailbox)).ok_or(Unavailable)?;
+    pub(crate) async fn turn(&self, id: &[u8; 16]) -> Result<Turn, Unavailable> {
+        let [first, ..] = id;
+        let turn = self.turns.get(usize::from(*first) % SHARDS).ok_or(Unavailable)?;
         Ok(Arc::clone(turn).lock_owned().await)
     }
 
@@ -250,13 +256,13 @@ impl<D: Disk> Shared<D> {
         self.remembered.get(shard).map(lock)
     }
 
-    fn put(&self, new: NewEnvelope, now: Timestamp) -> Result<Admitted, PutError> {
+    fn put(&self, new: &Incoming, now: Timestamp) -> Result<Admitted, PutError> {
         let mailbox = self.directory.live_or_nobody(&new.mailbox);
         let tag = self.tags.tag(&new.mailbox, &new.delivery, &identity(&new.hash));
         let mut guard = mailbox.lock();
         let inner = &mut *guard;
         let acked = self.remembered(tag.id).and_then(|mut remembered| remembered.check(tag.id, now));
-        let arrival = Arrival { via: new.via, tag, acked, size: new.envelope.size() };
+        let arrival = Arrival { via: new.via, tag, acked, size: new.content.size() };
         self.sweep(inner, new.mailbox, now);
         let admission = inner.ledger.admit(&arrival, now);
         if inner.ended {
@@ -272,12 +278,6 @@ impl<D: Disk> Shared<D> {
             Err(denied) => return Err(told(denied, inner.watcher.as_ref(), now)),
         };
         let ends = now.saturating_add(new.life.duration());
-        let stored = StoredEnvelope {
-            sequence: slot.sequence,
-            lane: slot.lane,
-            delivery: new.delivery,
-            envelope: Arc::clone(&new.envelope),
-        };
         let ticket = self.disk.insert(Insert {
             mailbox: Arc::clone(&mailbox),
             sequence: slot.sequence,
@@ -286,17 +286,19 @@ impl<D: Disk> Shared<D> {
             ends,
             delivery: new.delivery,
             hash: new.hash,
-            envelope: new.envelope,
+            content: new.content.clone(),
             admitted: slot.admitted,
         });
-        inner.ledger.take(&slot, &arrival, ticket.place, 0, ends);
+        let ticket = ticket.ok_or(Unavailable)?;
+        inner.ledger.take(&slot, &arrival, ticket.place, ticket.back, ends);
         self.schedule(inner, new.mailbox);
         if ticket.commit.outcome().is_none() {
-            let (envelope, commit) = (Arc::clone(&stored.envelope), ticket.commit.clone());
-            inner.pending.push_back(Pending { sequence: slot.sequence, delivery: new.delivery, envelope, commit });
+            let (content, commit) = (new.content.clone(), ticket.commit.clone());
+            inner.pending.push_back(Pending { sequence: slot.sequence, delivery: new.delivery, content, commit });
         }
         if let Some(watcher) = &inner.watcher {
-            watcher.admitted(stored);
+            let (delivery, envelope) = (new.delivery, new.content.whole());
+            watcher.admitted(StoredEnvelope { sequence: slot.sequence, lane: slot.lane, delivery, envelope });
         }
         Ok(Admitted { repeated: false, commit: ticket.commit })
     }
@@ -324,7 +326,7 @@ impl<D: Disk> Store for Mailboxes<D> {
     async fn create_mailbox(&self, new: NewMailbox, now: Timestamp) -> Result<(), CreateError> {
         let id = mailbox_id(&new.owner_key);
         let shared = &self.shared;
-        let turn = shared.turn(&id).await?;
+        let turn = shared.turn(id.as_bytes()).await?;
         match shared.directory.entry(&id) {
             Some(Entry::Live(mailbox)) => {
                 let same = mailbox.owner_key == new.owner_key && mailbox.close_hash == new.close_hash;
@@ -400,7 +402,7 @@ impl<D: Disk> Store for Mailboxes<D> {
         close_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<(), MailboxError> {
-        let turn = self.shared.turn(mailbox).await?;
+        let turn = self.shared.turn(mailbox.as_bytes()).await?;
         let is_its = |hash: &[u8; 32]| bool::from(hash.ct_eq(&close_hash));
         match self.shared.directory.entry(mailbox) {
             Some(Entry::Live(found)) if is_its(&found.close_hash) => {
@@ -415,7 +417,7 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn delete_mailbox(&self, mailbox: &MailboxId, _: Timestamp) -> Result<(), MailboxError> {
-        let turn = self.shared.turn(mailbox).await?;
+        let turn = self.shared.turn(mailbox.as_bytes()).await?;
         let found = self.shared.directory.live(mailbox).ok_or(MailboxError::Refused)?;
         Ok(self.remove(&found, None, turn).await?)
     }
@@ -423,11 +425,33 @@ impl<D: Disk> Store for Mailboxes<D> {
     async fn put(&self, envelope: NewEnvelope, now: Timestamp) -> Result<Admitted, PutError> {
         let bytes = envelope.envelope.size().bytes();
         self.shared.disk.room(bytes).await?;
-        let admitted = self.shared.put(envelope, now);
+        let NewEnvelope { mailbox, via, delivery, hash, life, envelope } = envelope;
+        let incoming = Incoming { mailbox, via, delivery, hash, life, content: Content::Whole(envelope) };
+        let admitted = self.shared.put(&incoming, now);
         if admitted.as_ref().map_or(true, |admitted| admitted.repeated) {
             self.shared.disk.spare(bytes);
         }
         admitted
+    }
+
+    async fn fan_out(&self, new: NewFanOut, now: Timestamp) -> Result<Vec<Result<Admitted, PutError>>, Unavailable> {
+        let NewFanOut { delivery, life, shared, recipients } = new;
+        let bytes = shared.size().bytes();
+        self.shared.disk.room(bytes).await?;
+        let (digest, body) = (shared.digest(), self.shared.disk.body());
+        let mut outcomes = Vec::with_capacity(recipients.len());
+        for part in recipients.chunks(AT_ONCE) {
+            outcomes.extend(part.iter().map(|recipient| {
+                let Recipient { mailbox, lane, header } = *recipient;
+                let content = Content::Part { header, shared: Arc::clone(&shared), body };
+                let hash = EnvelopeHash::of_header(&header, &digest);
+                self.shared.put(&Incoming { mailbox, via: Via::Lane(lane), delivery, hash, life, content }, now)
+            }));
+            // Others have their turn: a fan-out may have thousands.
+            tokio::task::yield_now().await;
+        }
+        self.shared.disk.spare(bytes);
+        Ok(outcomes)
     }
 
     fn put_online(&self, new: NewEnvelope, now: Timestamp) -> Result<(), PutError> {
@@ -493,7 +517,7 @@ impl<D: Disk> Store for Mailboxes<D> {
         fetched.sort_unstable_by_key(|one| one.place);
         let whole = wanted.into_iter().filter_map(|(held, source)| {
             let (delivery, envelope) = match source {
-                Source::Memory(delivery, envelope) => (delivery, envelope),
+                Source::Memory(delivery, content) => (delivery, content.whole()),
                 Source::Disk(spot) => {
                     let index = fetched.binary_search_by_key(&spot.place, |one| one.place).ok()?;
                     let one = fetched.get(index)?;
@@ -532,9 +556,19 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 }
 
+/// An envelope on its way in, alone or by a fan-out.
+struct Incoming {
+    mailbox: MailboxId,
+    via: Via,
+    delivery: DeliveryId,
+    hash: EnvelopeHash,
+    life: Life,
+    content: Content,
+}
+
 /// Where an envelope's bytes are.
 enum Source {
-    Memory(DeliveryId, Arc<waxwing_wire::padding::Envelope>),
+    Memory(DeliveryId, Content),
     Disk(Spot),
 }
 
@@ -565,7 +599,7 @@ impl<D: Disk> Shared<D> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let held = inner.ledger.held_after(after).take_while(|held| held.sequence <= up_to).take(most);
         let source = |held: &Held| match inner.pending(held.sequence) {
-            Some(pending) => Source::Memory(pending.delivery, Arc::clone(&pending.envelope)),
+            Some(pending) => Source::Memory(pending.delivery, pending.content.clone()),
             None => Source::Disk(Spot { place: held.place, back: held.back }),
         };
         Ok(held.map(|held| (*held, source(held))).collect())
@@ -589,7 +623,7 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
     }
 }
 
-/// Mailboxes that one call of `expire` looks at.
+/// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
 const AT_ONCE: usize = 64;
 /// The longest `retry_after` (spec §13.5).
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);

@@ -13,9 +13,10 @@ use std::{
 };
 
 use waxwing_wire::{
+    delivery::LaneHash,
     frame::ErrorCode,
     id::{DeliveryId, MailboxId},
-    padding::{Envelope, EnvelopeHash},
+    padding::{Envelope, EnvelopeHash, EnvelopeHeader, SharedPart},
     relay::{Ack, AddLane, EndLane, LaneNumber, MailboxState, RotateLane},
     time::Timestamp,
 };
@@ -27,11 +28,13 @@ mod disk;
 mod mailbox;
 mod mailboxes;
 mod memory;
+mod registers;
 mod sqlite;
 
 pub use commit::Commit;
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
+pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
 pub use sqlite::{OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};
@@ -101,6 +104,14 @@ pub trait Store: Send + Sync + 'static {
     /// Takes an envelope in. When this returns, the mailbox's watcher knows of it; the sender may hear of it only after
     /// [`Admitted::commit`].
     fn put(&self, envelope: NewEnvelope, now: Timestamp) -> impl Future<Output = Result<Admitted, PutError>> + Send;
+
+    /// Takes one shared part in for many mailboxes: as so many puts, but the part is stored once. Outcomes in the order of the
+    /// recipients; commits as of [`Self::put`].
+    fn fan_out(
+        &self,
+        fan_out: NewFanOut,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Result<Admitted, PutError>>, Unavailable>> + Send;
 
     /// The lane that an online-only envelope goes by; it is shown to the watcher and never stored (spec §14.6.2).
     ///
@@ -183,6 +194,30 @@ pub struct NewEnvelope {
     pub life: Life,
     /// The bytes.
     pub envelope: Arc<Envelope>,
+}
+
+/// A shared part on its way in.
+#[derive(Clone, Debug)]
+pub struct NewFanOut {
+    /// The sender's random id for it, at each mailbox.
+    pub delivery: DeliveryId,
+    /// How long each envelope is kept.
+    pub life: Life,
+    /// What all get.
+    pub shared: Arc<SharedPart>,
+    /// Who gets it; no mailbox twice.
+    pub recipients: Vec<Recipient>,
+}
+
+/// One recipient of a fan-out.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient {
+    /// Whose.
+    pub mailbox: MailboxId,
+    /// By which key: its hash.
+    pub lane: LaneHash,
+    /// What goes before the shared part.
+    pub header: EnvelopeHeader,
 }
 
 /// An envelope with its place in the mailbox.

@@ -20,7 +20,7 @@ pub(crate) fn after(milliseconds: u64) -> Timestamp {
 }
 
 /// Somebody with a mailbox.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner(pub(crate) u8);
 
 impl Owner {

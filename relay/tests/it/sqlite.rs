@@ -252,3 +252,84 @@ async fn a_damaged_or_newer_file_is_no_store() {
     let opened = SqliteStore::open(&file.path().join("below"), Rules::default(), NOW).await;
     assert!(matches!(opened, Err(OpenError::Folder(..))), "{opened:?}");
 }
+
+/// Rows of envelopes and of bodies.
+async fn rows(folder: &Path) -> (i64, i64) {
+    let options = SqliteConnectOptions::new().filename(folder.join("mailboxes.sqlite")).read_only(true);
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    let rows = sqlx::query_as("SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM body)");
+    let rows = rows.fetch_one(&mut raw).await.unwrap();
+    raw.close().await.unwrap();
+    rows
+}
+
+#[tokio::test]
+async fn what_is_fanned_out_is_stored_once_and_goes_with_its_last_envelope() {
+    use crate::conformance::fan_outs::{fan_out, fanned};
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).await;
+    let owners = [1, 2, 3].map(Owner);
+    for owner in owners {
+        owner.with_contacts(&store).await;
+    }
+    fanned(&store, fan_out(1, waxwing_wire::padding::EnvelopeSize::B65536, &owners, CONTACTS)).await;
+    ALICE.put(&store, 2).await;
+    assert_eq!(rows(folder.path()).await, (4, 2));
+    for (left, owner) in [3, 2, 1].into_iter().zip(owners) {
+        store = reopen(store, folder.path()).await;
+        let numbers = owner.numbers(&store, NOW).await;
+        assert_eq!(numbers[0], 1);
+        owner.ack(&store, owner.waiting(&store, NOW).await[0].0, &[]).await;
+        assert_eq!(rows(folder.path()).await, (left, if left == 1 { 1 } else { 2 }), "after {owner:?}");
+    }
+    assert_eq!(ALICE.numbers(&store, NOW).await, [2]);
+    fanned(&store, fan_out(3, waxwing_wire::padding::EnvelopeSize::B2560, &[Owner(9)], CONTACTS)).await;
+    assert_eq!(rows(folder.path()).await, (1, 1), "to nobody leaves nothing");
+}
+
+#[tokio::test]
+async fn registers_are_there_after_a_restart_and_a_gap_in_one_is_damage() {
+    use crate::conformance::registers::{capability, entry, head, id, new, write};
+    use waxwing_relay::store::{RegisterRules, RegisterWriteError, Registers};
+    use waxwing_wire::relay::{EntryKind, VerifierKind};
+    let rules = Rules { register: RegisterRules { bytes: 12_288, ..RegisterRules::default() }, ..Rules::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+    store.create_register(new(1), NOW).await.unwrap();
+    store.create_register(new(2), NOW).await.unwrap();
+    let mut heads = Vec::new();
+    for round in 0..12_u8 {
+        let kind = if round % 4 == 3 { EntryKind::Snapshot } else { EntryKind::Change };
+        let size = if kind == EntryKind::Snapshot { 4_096 } else { 512 };
+        heads.push(store.write_register(&write(1, head(&store, 1), entry(kind, size, round)), NOW).await.unwrap());
+        store.close().await;
+        drop(store);
+        store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+        assert_eq!(Some(&head(&store, 1)), heads.last());
+        let page = store.read_register(&id(1), &capability(VerifierKind::ReadRegister), 1).await.unwrap();
+        assert_eq!(page.hash(&id(1)), head(&store, 1).hash);
+    }
+    assert_eq!(
+        store.create_register(new(1), NOW).await,
+        Ok(()),
+        "the first version's hash is known though it is evicted"
+    );
+    let last = store.write_register(&write(2, head(&store, 2), entry(EntryKind::Last, 512, 1)), NOW).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+    let more = write(2, last, entry(EntryKind::Last, 512, 1));
+    assert_eq!(store.write_register(&more, NOW).await, Err(RegisterWriteError::Ended));
+    store.delete_register(&id(2), &capability(VerifierKind::SealRegister)).await.unwrap();
+    store.close().await;
+    drop(store);
+    let options = SqliteConnectOptions::new().filename(folder.path().join("mailboxes.sqlite"));
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(DISTINCT register) FROM version").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(left, 1, "nothing of the deleted one");
+    raw.execute("DELETE FROM version WHERE version = (SELECT max(version) - 1 FROM version)").await.unwrap();
+    raw.close().await.unwrap();
+    let opened = SqliteStore::open(folder.path(), rules, NOW).await;
+    assert!(matches!(opened, Err(OpenError::Broken(_))), "{opened:?}");
+}

@@ -10,7 +10,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::relay_store::{NOW, envelope, mailbox, number_of, rules, runtime};
+use super::relay_store::{NOW, envelope, fan_out, mailbox, number_of, rules, runtime};
 use super::run::is_child;
 
 const OWNER: u8 = 1;
@@ -37,6 +37,16 @@ impl Work {
                 Err(error) => assert!(matches!(error, PutError::Unavailable(_)), "{error}"),
             }
         }
+        // Two that share a body, on their way beside the rest; the second is for a mailbox that is not there.
+        for number in [self.next, self.next + 1] {
+            for outcome in self.store.fan_out(fan_out(number, &[OWNER, 77]), NOW).await.unwrap() {
+                match outcome {
+                    Ok(admitted) => commits.push((number, admitted.commit)),
+                    Err(error) => assert_eq!(error, PutError::Refused),
+                }
+            }
+        }
+        self.next += 2;
         let acked = self.there.first().copied();
         let ack = self.ack(acked).await;
         let lane = AddLane {
@@ -76,7 +86,11 @@ impl Work {
 
         self.faults.end().unwrap();
         for number in again {
-            let put = self.store.put(envelope(OWNER, number), NOW).await.unwrap();
+            let put = if puts.contains(&number) {
+                self.store.put(envelope(OWNER, number), NOW).await.unwrap()
+            } else {
+                self.store.fan_out(fan_out(number, &[OWNER]), NOW).await.unwrap().remove(0).unwrap()
+            };
             assert!(!put.repeated, "{number} was not accepted");
             put.commit.await.unwrap();
             self.there.insert(number);

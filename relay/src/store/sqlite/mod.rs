@@ -7,7 +7,6 @@
 //! Invariants: one process has the folder (a lock file); everything but the bytes of envelopes is in memory, so no put reads; no table
 //! is written anywhere but at its end, whatever mailbox a put is for.
 use std::{
-    collections::HashMap,
     fs::File,
     path::Path,
     sync::{Arc, Mutex},
@@ -22,11 +21,12 @@ use tokio::task::JoinHandle;
 use waxwing_wire::{
     id::DeliveryId,
     padding::{Envelope, EnvelopeHeader, SharedPart},
+    relay::{RegisterEntry, VersionHash},
 };
 
 use super::{
     Commit, Mailboxes, Unavailable,
-    disk::{Change, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
 };
 
@@ -34,14 +34,16 @@ mod checkpoint;
 mod open;
 mod queue;
 mod rows;
+mod shares;
 mod statements;
 mod writer;
 
 use checkpoint::Checkpoints;
 pub use open::OpenError;
 use queue::{End, Queue};
+use shares::Shares;
 use statements::Texts;
-use writer::{Shares, Writer};
+use writer::Writer;
 
 /// Mailboxes in a folder. Dropped, it stops at once, as [`Self::abandon`] does; use [`Self::close`].
 pub type SqliteStore = Mailboxes<Sqlite>;
@@ -62,6 +64,7 @@ impl SqliteStore {
 #[derive(Debug)]
 pub struct Sqlite {
     queue: Arc<Queue>,
+    shares: Shares,
     readers: SqlitePool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -71,7 +74,7 @@ impl Sqlite {
         file: &Path,
         writer: SqliteConnection,
         guard: File,
-        loaded: (u64, HashMap<u64, u32>),
+        loaded: (u64, Shares),
         log: usize,
     ) -> Result<Self, sqlx::Error> {
         let (last_place, shares) = loaded;
@@ -83,8 +86,8 @@ impl Sqlite {
             queue: Arc::clone(&queue),
             connection: writer,
             checkpoints: Arc::clone(&checkpoints),
-            shares: Shares::new(Mutex::new(shares)),
-            texts: Texts::new(),
+            shares: shares.clone(),
+            texts: Texts::default(),
         };
         let pool = readers.clone();
         let writing = tokio::spawn(async move {
@@ -94,7 +97,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { queue, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { queue, shares, readers, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {
@@ -122,9 +125,22 @@ impl Disk for Sqlite {
         self.queue.spare(bytes);
     }
 
-    fn insert(&self, insert: Insert) -> Ticket {
-        let (place, commit) = self.queue.insert(insert);
-        Ticket { place, commit }
+    fn body(&self) -> u64 {
+        self.queue.place()
+    }
+
+    fn insert(&self, insert: Insert) -> Option<Ticket> {
+        let body = match &insert.content {
+            Content::Whole(_) => None,
+            Content::Part { body, .. } => Some(*body),
+        };
+        // Before the writer can see it.
+        body.iter().for_each(|body| self.shares.enter(*body));
+        let ticket = self.queue.insert(insert);
+        if let (None, Some(body)) = (&ticket, body) {
+            self.shares.leave(body);
+        }
+        ticket
     }
 
     fn forget(&self, gone: Vec<Spot>, urgency: Urgency) -> Commit {
@@ -154,6 +170,33 @@ impl Disk for Sqlite {
             }
         }
     }
+
+    async fn versions(
+        &self,
+        register: u64,
+        first: u64,
+        count: u32,
+    ) -> Result<(VersionHash, Vec<RegisterEntry>), Unavailable> {
+        let number = |number: u64| i64::try_from(number).map_err(|_| Unavailable);
+        let query = sqlx::query(statements::VERSIONS).bind(number(register)?).bind(number(first)?).bind(count);
+        let rows = query.fetch_all(&self.readers).await.map_err(|error| {
+            tracing::error!(%error, "a register could not be read");
+            Unavailable
+        })?;
+        let versions: Option<Vec<_>> = rows.iter().map(version_row).collect();
+        let versions = versions.ok_or(Unavailable)?;
+        let starts = versions.first().filter(|(version, ..)| *version == first);
+        let Some((_, before, _)) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
+        Ok((*before, versions.iter().map(|(.., entry)| entry.clone()).collect()))
+    }
+}
+
+/// Version, hash before, entry.
+fn version_row(row: &SqliteRow) -> Option<(u64, VersionHash, RegisterEntry)> {
+    let version = u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()?;
+    let kind = rows::entry_kind_of_number(row.try_get(1).ok()?)?;
+    let before: [u8; 32] = row.try_get::<&[u8], _>(2).ok()?.try_into().ok()?;
+    Some((version, VersionHash::from_bytes(before), RegisterEntry::new(kind, row.try_get(3).ok()?)?))
 }
 
 /// None if the row is damaged.

@@ -1,6 +1,6 @@
 //! Opening a folder: lock, schema, run, and everything that stands in memory. Implements spec/17-relay.md §17.4 and §17.7.
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,12 +16,12 @@ use sqlx::{
 };
 use waxwing_wire::{
     delivery::LaneHash,
-    id::{DeliveryId, MailboxId},
-    relay::{LaneNumber, mailbox_id},
+    id::{DeliveryId, MailboxId, RegisterId},
+    relay::{EntryKind, LaneNumber, RegisterHead, Verifier, VersionHash, mailbox_id},
     time::Timestamp,
 };
 
-use super::{Sqlite, SqliteStore, rows, statements};
+use super::{Sqlite, SqliteStore, rows, shares::Shares, statements};
 use crate::{
     ledger::{Held, LaneRow, Ledger, Lineage, Pool},
     store::{
@@ -30,6 +30,7 @@ use crate::{
         disk::{Closed, Disk as _, Spot, Urgency},
         lock,
         mailbox::Mailbox,
+        registers::{EntryMark, Register, Verifiers},
     },
 };
 
@@ -63,7 +64,11 @@ pub(super) fn migrator() -> Migrator {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator {
-        migrations: vec![step(1, "mailboxes", include_str!("migrations/0001_mailboxes.sql"))].into(),
+        migrations: vec![
+            step(1, "mailboxes", include_str!("migrations/0001_mailboxes.sql")),
+            step(2, "registers", include_str!("migrations/0002_registers.sql")),
+        ]
+        .into(),
         ..Migrator::DEFAULT
     }
 }
@@ -132,6 +137,7 @@ struct Loaded {
     lanes: HashMap<u64, Vec<LaneRow>>,
     closed: Vec<Closed>,
     invites: Vec<[u8; 32]>,
+    registers: Vec<(RegisterRow, VecDeque<EntryMark>, RegisterHead)>,
     envelopes: Vec<EnvelopeRow>,
     /// The last place that has an envelope or a body.
     last: u64,
@@ -167,20 +173,17 @@ impl Loaded {
         }
         let closed = all(connection, statements::load::CLOSED, closed_row).await?;
         let invites = all(connection, statements::load::INVITES, |row| bytes(row, 0)).await?;
+        let registers = registers(connection).await?;
         let envelopes = all(connection, statements::load::ENVELOPES, envelope_row).await?;
         let last_body = connection.fetch_one(statements::LAST_BODY).await?.try_get::<Option<i64>, _>(0)?;
         let last_body = u64::try_from(last_body.unwrap_or_default()).map_err(broken)?;
         let last = envelopes.last().map_or(0, |row| row.place).max(last_body);
-        Ok(Self { mailboxes, lanes, closed, invites, envelopes, last })
+        Ok(Self { mailboxes, lanes, closed, invites, registers, envelopes, last })
     }
 
-    fn shares(&self) -> HashMap<u64, u32> {
-        let mut shares = HashMap::new();
-        for row in self.envelopes.iter().filter(|row| row.back > 0) {
-            let count: &mut u32 = shares.entry(row.place.saturating_sub(row.back.into())).or_default();
-            *count = count.saturating_add(1);
-        }
-        shares
+    fn shares(&self) -> Shares {
+        let parts = self.envelopes.iter().filter(|row| row.back > 0);
+        Shares::of(parts.map(|row| row.place.saturating_sub(row.back.into())))
     }
 
     fn fill(mut self, store: &SqliteStore) -> Result<(), OpenError> {
@@ -196,6 +199,10 @@ impl Loaded {
             shared.directory.insert(id, Entry::Live(Arc::clone(&mailbox)));
             by_number.insert(number, mailbox);
             next = next.max(number.saturating_add(1));
+        }
+        for (RegisterRow { number, id, verifiers, first }, entries, head) in self.registers {
+            next = next.max(number.saturating_add(1));
+            shared.registers.insert(Arc::new(Register::new(number, id, verifiers, first, head, entries)));
         }
         let mut orphans = Vec::new();
         for row in self.envelopes {
@@ -228,6 +235,54 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+struct RegisterRow {
+    number: u64,
+    id: RegisterId,
+    verifiers: Verifiers,
+    first: VersionHash,
+}
+
+/// Each with what it has, which begins with a snapshot and has no gap.
+async fn registers(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(RegisterRow, VecDeque<EntryMark>, RegisterHead)>, OpenError> {
+    let mut marks: HashMap<u64, (VecDeque<EntryMark>, RegisterHead)> = HashMap::new();
+    for (register, mark, hash) in all(connection, statements::load::VERSIONS, version_row).await? {
+        let head = RegisterHead { version: mark.version, hash, ended: mark.kind == EntryKind::Last };
+        match marks.get_mut(&register) {
+            None if mark.kind == EntryKind::Snapshot => drop(marks.insert(register, ([mark].into(), head))),
+            Some((marks, newest)) if newest.version.checked_add(1) == Some(mark.version) => {
+                marks.push_back(mark);
+                *newest = head;
+            }
+            _ => return Err(broken("a register has a gap")),
+        }
+    }
+    let rows = all(connection, statements::load::REGISTERS, register_row).await?;
+    rows.into_iter()
+        .map(|row| {
+            let (marks, head) = marks.remove(&row.number).ok_or_else(|| broken("a register is empty"))?;
+            Ok((row, marks, head))
+        })
+        .collect()
+}
+
+fn register_row(row: &SqliteRow) -> Result<RegisterRow, OpenError> {
+    let verifier = |column| bytes(row, column).map(Verifier::from_bytes);
+    Ok(RegisterRow {
+        number: number(row, 0)?,
+        id: RegisterId::from_bytes(bytes(row, 1)?),
+        verifiers: Verifiers { write: verifier(2)?, read: verifier(3)?, seal: verifier(4)? },
+        first: VersionHash::from_bytes(bytes(row, 5)?),
+    })
+}
+
+fn version_row(row: &SqliteRow) -> Result<(u64, EntryMark, VersionHash), OpenError> {
+    let kind = rows::entry_kind_of_number(small(row, 2)?).ok_or_else(|| broken("kind"))?;
+    let mark = EntryMark { version: number(row, 1)?, kind, bytes: small(row, 4)? };
+    Ok((number(row, 0)?, mark, VersionHash::from_bytes(bytes(row, 3)?)))
 }
 
 async fn all<T>(

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::store::{
     Unavailable,
     commit::{Commit, Promise},
-    disk::{Change, Insert, Settle, Spot},
+    disk::{Change, Content, Insert, Settle, Spot, Ticket},
     lock,
 };
 
@@ -127,13 +127,24 @@ impl Queue {
         self.room.add_permits(usize::try_from(units(bytes)).unwrap_or_default());
     }
 
-    pub(super) fn insert(&self, insert: Insert) -> (u64, Commit) {
+    /// A place that nothing else has.
+    pub(super) fn place(&self) -> u64 {
         let mut waiting = lock(&self.waiting);
         waiting.last = waiting.last.saturating_add(1);
-        let place = waiting.last;
-        let units = units(insert.envelope.size().bytes());
+        waiting.last
+    }
+
+    pub(super) fn insert(&self, insert: Insert) -> Option<Ticket> {
+        let mut waiting = lock(&self.waiting);
+        let place = waiting.last.saturating_add(1);
+        let (units, back) = match &insert.content {
+            Content::Whole(envelope) => (units(envelope.size().bytes()), 0),
+            // The room for what is shared is the fan-out's.
+            Content::Part { body, .. } => (0, u16::try_from(place.saturating_sub(*body)).ok()?),
+        };
+        waiting.last = place;
         let commit = self.push(&mut waiting, 1, units, |segment| segment.work.jobs.push(Job::Insert { place, insert }));
-        (place, commit)
+        Some(Ticket { place, back, commit })
     }
 
     pub(super) fn change(&self, change: Change, settle: Settle) -> Commit {

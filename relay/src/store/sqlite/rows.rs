@@ -7,15 +7,16 @@ use sqlx::{
 };
 use waxwing_wire::{
     padding::EnvelopeSize,
-    relay::{LaneKind, LaneNumber},
+    relay::{EntryKind, LaneKind, LaneNumber},
 };
 
 use super::statements;
 use crate::{
     ledger::{LaneChange, LaneRow},
     store::{
-        disk::{Change, Closed, Insert},
+        disk::{Change, Closed, Content, Insert},
         mailboxes::identity,
+        registers::{Verifiers, Version},
     },
 };
 
@@ -84,8 +85,33 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
         Change::ForgetClosed { mailbox } => {
             Ok(vec![bind().bind(mailbox.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?])
         }
+        Change::CreateRegister { register, version, invite } => {
+            let Verifiers { write, read, seal } = &register.verifiers;
+            let row = bind().number(register.number).bind(register.id.as_bytes().as_slice());
+            let row = row.bind(write.as_bytes().as_slice()).bind(read.as_bytes().as_slice());
+            let row = row.bind(seal.as_bytes().as_slice()).bind(register.first.as_bytes().as_slice());
+            let mut all = vec![row.to(statements::CREATE_REGISTER)?, of_version(version)?];
+            if let Some(invite) = invite {
+                all.push(bind().bind(invite.as_slice()).to(statements::SPEND_INVITE)?);
+            }
+            Ok(all)
+        }
+        Change::WriteRegister { version } => {
+            let evict = bind().number(version.register).number(version.keep_from).to(statements::EVICT)?;
+            Ok(vec![of_version(version)?, evict])
+        }
+        Change::DeleteRegister { register } => Ok(vec![
+            bind().number(*register).to(statements::DELETE_REGISTER)?,
+            bind().number(*register).to(statements::DELETE_VERSIONS)?,
+        ]),
         Change::Invite { hash } => Ok(vec![bind().bind(hash.as_slice()).to(statements::ADD_INVITE)?]),
     }
+}
+
+fn of_version(version: &Version) -> Result<Bound, sqlx::Error> {
+    let row = Binding::new().number(version.register).number(version.version);
+    let row = row.bind(entry_kind_number(version.entry.kind())).bind(version.before.as_bytes().as_slice());
+    row.bind(version.hash.as_bytes().as_slice()).bind(version.entry.sealed()).to(statements::WRITE_REGISTER)
 }
 
 fn of_lanes(mailbox: u64, change: &LaneChange) -> Result<Vec<Bound>, sqlx::Error> {
@@ -122,9 +148,9 @@ pub(super) fn of_tokens(inserts: &[(u64, &Insert)]) -> Result<Vec<Bound>, sqlx::
     admitted.into_iter().map(bound).collect()
 }
 
-pub(super) fn bind_body(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
+pub(super) fn bind_body(arguments: &mut SqliteArguments, place: u64, bytes: &[u8]) -> Result<(), sqlx::Error> {
     number(arguments, place)?;
-    add(arguments, insert.envelope.as_bytes())
+    add(arguments, bytes)
 }
 
 pub(super) fn bind_envelope(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
@@ -133,12 +159,20 @@ pub(super) fn bind_envelope(arguments: &mut SqliteArguments, place: u64, insert:
     number(arguments, insert.sequence)?;
     add(arguments, insert.lane.0)?;
     add(arguments, insert.pool.number())?;
-    add(arguments, size_number(insert.envelope.size()))?;
+    add(arguments, size_number(insert.content.size()))?;
     number(arguments, insert.ends.as_millis())?;
     add(arguments, insert.delivery.as_bytes().as_slice())?;
     add(arguments, identity(&insert.hash).as_slice())?;
-    add(arguments, None::<&[u8]>)?;
-    number(arguments, place)
+    match &insert.content {
+        Content::Whole(_) => {
+            add(arguments, None::<&[u8]>)?;
+            number(arguments, place)
+        }
+        Content::Part { header, body, .. } => {
+            add(arguments, header.as_bytes().as_slice())?;
+            number(arguments, *body)
+        }
+    }
 }
 
 /// Leaves so many values out.
@@ -164,6 +198,20 @@ pub(super) fn kind_of_number(number: u8) -> Option<LaneKind> {
     const ALL: [LaneKind; 5] =
         [LaneKind::Contacts, LaneKind::Groups, LaneKind::Own, LaneKind::Introduction, LaneKind::Split];
     ALL.into_iter().find(|kind| kind_number(*kind) == number)
+}
+
+pub(super) const fn entry_kind_number(kind: EntryKind) -> u8 {
+    match kind {
+        EntryKind::Change => 1,
+        EntryKind::Snapshot => 2,
+        EntryKind::Last => 3,
+    }
+}
+
+pub(super) fn entry_kind_of_number(number: u8) -> Option<EntryKind> {
+    [EntryKind::Change, EntryKind::Snapshot, EntryKind::Last]
+        .into_iter()
+        .find(|kind| entry_kind_number(*kind) == number)
 }
 
 /// 1 to 6, ascending.

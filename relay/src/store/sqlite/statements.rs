@@ -2,7 +2,7 @@
 //!
 //! Invariants: columns are named; nothing but [`LOAD`] scans; rows are bound in powers of two, so that a handful of texts stays
 //! prepared, and what is left over is bound to nothing and inserts nothing.
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
@@ -27,6 +27,16 @@ pub(super) const END_LANE: &str = "UPDATE lane SET ends = ? WHERE mailbox = ? AN
 pub(super) const REMOVE_LANE: &str = "DELETE FROM lane WHERE mailbox = ? AND number = ?";
 pub(super) const TOKEN_ADMITTED: &str = "UPDATE lane SET admitted = max(admitted, ?) WHERE mailbox = ? AND number = ?";
 
+pub(super) const CREATE_REGISTER: &str =
+    "INSERT INTO register (number, id, write_verifier, read_verifier, seal_verifier, first) VALUES (?, ?, ?, ?, ?, ?)";
+pub(super) const WRITE_REGISTER: &str =
+    "INSERT INTO version (register, version, kind, before, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)";
+pub(super) const EVICT: &str = "DELETE FROM version WHERE register = ? AND version < ?";
+pub(super) const DELETE_REGISTER: &str = "DELETE FROM register WHERE number = ?";
+pub(super) const DELETE_VERSIONS: &str = "DELETE FROM version WHERE register = ?";
+pub(super) const VERSIONS: &str =
+    "SELECT version, kind, before, bytes FROM version WHERE register = ? AND version >= ? ORDER BY version LIMIT ?";
+
 /// The envelopes of a JSON array of places.
 pub(super) const FETCH: &str = "SELECT envelope.place, envelope.delivery, envelope.header, body.bytes FROM json_each(?) AS wanted \
      CROSS JOIN envelope ON envelope.place = wanted.value CROSS JOIN body ON body.place = envelope.body";
@@ -42,45 +52,42 @@ pub(super) mod load {
         "SELECT mailbox, number, kind, pool, parent, halvings, hash, ends, admitted FROM lane ORDER BY mailbox, number";
     pub(in crate::store::sqlite) const CLOSED: &str = "SELECT mailbox, close_hash, until FROM closed";
     pub(in crate::store::sqlite) const INVITES: &str = "SELECT hash FROM invite";
+    pub(in crate::store::sqlite) const REGISTERS: &str =
+        "SELECT number, id, write_verifier, read_verifier, seal_verifier, first FROM register";
+    pub(in crate::store::sqlite) const VERSIONS: &str =
+        "SELECT register, version, kind, hash, length(bytes) FROM version ORDER BY register, version";
     pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT place, mailbox, sequence, lane, pool, size, ends, delivery, identity, body FROM envelope ORDER BY place";
 }
 
 /// Which part of a transaction one text is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Part {
     /// It begins with `BEGIN`.
     pub(super) begins: bool,
-    /// Envelopes that it inserts, and whether each has a body of its own.
-    pub(super) rows: usize,
+    /// Bodies that it inserts.
+    pub(super) bodies: usize,
+    /// Envelopes that it inserts.
+    pub(super) envelopes: usize,
     /// It ends with what is forgotten, and `COMMIT`.
     pub(super) commits: bool,
 }
 
-/// The texts of all parts, made once.
-#[derive(Debug)]
-pub(super) struct Texts(Vec<SqlStr>);
+/// The texts of parts that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Texts(HashMap<Part, SqlStr>);
 
 impl Texts {
-    pub(super) fn new() -> Self {
-        let parts = (0..SIZES * 4).map(|index| Part {
-            begins: index & 1 != 0,
-            rows: if index / 4 == 0 { 0 } else { 1 << (index / 4).saturating_sub(1) },
-            commits: index & 2 != 0,
-        });
-        Self(parts.map(|part| AssertSqlSafe(Arc::<str>::from(part.text())).into_sql_str()).collect())
-    }
-
     /// The text of a part, with as many rows as [`padded`] says.
-    pub(super) fn of(&self, part: Part) -> Option<SqlStr> {
-        let size = if part.rows == 0 { 0 } else { usize::try_from(padded(part.rows).ilog2()).ok()?.checked_add(1)? };
-        let index = size.checked_mul(4)?.checked_add(usize::from(part.begins))?;
-        self.0.get(index.checked_add(usize::from(part.commits).checked_mul(2)?)?).cloned()
+    pub(super) fn of(&mut self, part: Part) -> SqlStr {
+        let (bodies, envelopes) = (padded(part.bodies), padded(part.envelopes));
+        let part = Part { bodies, envelopes, ..part };
+        self.0.entry(part).or_insert_with(|| AssertSqlSafe(Arc::<str>::from(part.text())).into_sql_str()).clone()
     }
 }
 
 /// How many rows are bound for so many.
 pub(super) fn padded(rows: usize) -> usize {
-    rows.checked_next_power_of_two().unwrap_or(ROWS).min(ROWS)
+    if rows == 0 { 0 } else { rows.checked_next_power_of_two().unwrap_or(ROWS).min(ROWS) }
 }
 
 impl Part {
@@ -89,11 +96,14 @@ impl Part {
         if self.begins {
             text.push_str("BEGIN IMMEDIATE; ");
         }
-        if self.rows > 0 {
-            insert(&mut text, "body (place, bytes)", 2, self.rows);
+        if self.bodies > 0 {
+            // One that is shared may be there from a transaction whose word was lost.
+            insert(&mut text, "body (place, bytes)", 2, self.bodies, " ON CONFLICT (place) DO NOTHING");
+        }
+        if self.envelopes > 0 {
             let columns =
                 "envelope (place, mailbox, sequence, lane, pool, size, ends, delivery, identity, header, body)";
-            insert(&mut text, columns, 11, self.rows);
+            insert(&mut text, columns, 11, self.envelopes, "");
         }
         if self.commits {
             text.push_str("DELETE FROM envelope WHERE place IN (SELECT value FROM json_each(?)); ");
@@ -104,15 +114,12 @@ impl Part {
 }
 
 /// An insert of so many rows, those without a place left out.
-fn insert(text: &mut String, target: &str, columns: usize, rows: usize) {
+fn insert(text: &mut String, target: &str, columns: usize, rows: usize, conflict: &str) {
     let row = format!("(?{})", ", ?".repeat(columns.saturating_sub(1)));
     let all = vec![row; rows].join(", ");
     // Writing to a String cannot fail.
-    let _ = write!(text, "INSERT INTO {target} SELECT * FROM (VALUES {all}) WHERE column1 IS NOT NULL; ");
+    let _ = write!(text, "INSERT INTO {target} SELECT * FROM (VALUES {all}) WHERE column1 IS NOT NULL{conflict}; ");
 }
-
-/// No rows, and the powers of two up to [`ROWS`].
-const SIZES: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -138,18 +145,26 @@ mod tests {
             TOKEN_ADMITTED,
             NEXT_RUN,
             LAST_BODY,
+            CREATE_REGISTER,
+            WRITE_REGISTER,
+            EVICT,
+            DELETE_REGISTER,
+            DELETE_VERSIONS,
+            VERSIONS,
         ];
         let mut all: Vec<(SqlStr, &'static [&'static str])> =
             fixed.into_iter().map(|text| (text.into_sql_str(), [].as_slice())).collect();
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
-        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::ENVELOPES] {
+        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::ENVELOPES, load::REGISTERS] {
             let table = text.split("FROM ").nth(1).unwrap().split(' ').next().unwrap();
             all.push((
                 text.into_sql_str(),
                 Box::leak(vec![&*Box::leak(format!("SCAN {table}").into_boxed_str())].into_boxed_slice()),
             ));
         }
-        for part in Texts::new().0 {
+        let sizes = [0, 1, 2, 256].into_iter().flat_map(|bodies| [0, 1, 2, 256].map(|envelopes| (bodies, envelopes)));
+        for (bodies, envelopes) in sizes {
+            let part = Texts::default().of(Part { begins: true, bodies, envelopes, commits: true });
             for text in part.as_str().split("; ").filter(|text| !text.is_empty()) {
                 all.push((AssertSqlSafe(text.to_owned()).into_sql_str(), &["SCAN json_each VIRTUAL TABLE INDEX 1:"]));
             }
@@ -184,15 +199,17 @@ mod tests {
 
     #[test]
     fn every_part_has_a_text_with_room_for_its_rows() {
-        let texts = Texts::new();
+        let mut texts = Texts::default();
         for rows in 0..=ROWS {
-            for (begins, commits) in [(false, false), (true, false), (false, true), (true, true)] {
-                let text = texts.of(Part { begins, rows, commits }).unwrap();
+            for (begins, commits, shared) in [(false, false, 1), (true, false, 1), (false, true, 0), (true, true, rows)]
+            {
+                let text = texts.of(Part { begins, bodies: shared, envelopes: rows, commits });
                 assert_eq!(text.as_str().starts_with("BEGIN"), begins);
                 assert_eq!(text.as_str().ends_with("COMMIT"), commits);
                 let bound = text.as_str().matches('?').count();
-                assert_eq!(bound, if rows == 0 { 0 } else { padded(rows) * 13 } + if commits { 2 } else { 0 });
+                assert_eq!(bound, padded(shared) * 2 + padded(rows) * 11 + if commits { 2 } else { 0 });
             }
         }
+        assert!(texts.0.len() <= 40);
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! Invariants: a promise is kept after its ledgers are settled; after an error nothing of the transaction is left and the next is tried
 //! anew; while SQLite works on a transaction, the one before is settled.
-use std::{collections::HashMap, fmt::Write as _, sync::Arc, sync::Mutex};
+use std::{fmt::Write as _, sync::Arc};
 
 use sqlx::{
     Arguments as _, Connection as _, Executor as _,
@@ -17,16 +17,13 @@ use super::{
     checkpoint::Checkpoints,
     queue::{Job, Later, Queue, Segment, Work},
     rows::{self, Bound},
+    shares::{Left, Shares},
     statements::{self, Part, ROWS, Texts, padded},
 };
 use crate::store::{
     Unavailable,
-    disk::{Insert, Spot},
-    lock,
+    disk::{Content, Insert, Spot},
 };
-
-/// How many envelopes refer to a body that was fanned out.
-pub(super) type Shares = Arc<Mutex<HashMap<u64, u32>>>;
 
 /// Writes until the queue ends.
 pub(super) struct Writer {
@@ -46,7 +43,7 @@ impl Writer {
                 None => self.queue.next().await,
                 Some((segment, outcome)) => match self.queue.ready() {
                     Some(next) => {
-                        let (queue, shares) = (Arc::clone(&self.queue), Arc::clone(&self.shares));
+                        let (queue, shares) = (Arc::clone(&self.queue), self.shares.clone());
                         let settling = async move { settle(&queue, &shares, segment, outcome) };
                         let (written, ()) = tokio::join!(self.write(&next.work), settling);
                         before = Some((next, written));
@@ -107,26 +104,27 @@ impl Writer {
             self.begin(&mut begun).await?;
             self.hop(bound).await?;
         }
-        let mut chunks = inserts.chunks(ROWS).peekable();
+        let (chunks, shared) = Chunk::all(&inserts, &self.shares);
+        let (mut chunks, mut bytes) = (chunks.into_iter().peekable(), PAGE);
         loop {
             let chunk = chunks.next().unwrap_or_default();
-            let part = Part { begins: !begun, rows: chunk.len(), commits: chunks.peek().is_none() };
+            let commits = chunks.peek().is_none();
+            let (bodies, envelopes) = (chunk.bodies.len(), chunk.envelopes.len());
+            let text = self.texts.of(Part { begins: !begun, bodies, envelopes, commits });
             begun = true;
-            let mut arguments = SqliteArguments::default();
-            arguments.reserve(padded(chunk.len()).saturating_mul(13).saturating_add(2), 0);
-            insert_arguments(&mut arguments, chunk)?;
-            if part.commits {
+            let mut arguments = chunk.arguments()?;
+            if commits {
                 arguments.add(forgotten.envelopes.as_str()).map_err(sqlx::Error::Encode)?;
                 arguments.add(forgotten.bodies.as_str()).map_err(sqlx::Error::Encode)?;
             }
-            let text = self.texts.of(part).ok_or(sqlx::Error::RowNotFound)?;
+            bytes = chunk.bodies.iter().fold(bytes, |bytes, (_, body)| bytes.saturating_add(body.len()));
             self.hop(Bound { text, arguments }).await?;
-            if part.commits {
+            if commits {
                 break;
             }
         }
-        let bodies: usize = inserts.iter().map(|(_, insert)| insert.envelope.size().bytes()).sum();
-        Ok(bodies.saturating_add(forgotten.count.saturating_mul(PAGE)).saturating_add(PAGE))
+        shared.iter().for_each(|body| self.shares.written(*body));
+        Ok(bytes.saturating_add(forgotten.count.saturating_mul(PAGE)))
     }
 
     async fn begin(&mut self, begun: &mut bool) -> Result<(), sqlx::Error> {
@@ -144,14 +142,12 @@ impl Writer {
 
     /// The places to delete, as JSON arrays.
     fn forgotten(&self, work: &Work) -> Forgotten {
-        let mut shares = lock(&self.shares);
         let mut forgotten = Forgotten { envelopes: String::from("["), bodies: String::from("["), count: 0 };
         for spot in work.forgotten() {
             push(&mut forgotten.envelopes, spot.place);
             forgotten.count = forgotten.count.saturating_add(1);
             let body = spot.place.saturating_sub(spot.back.into());
-            let last = if spot.back == 0 { true } else { leave(&mut shares, body) };
-            if last {
+            if spot.back == 0 || self.shares.leave(body) == Left::Nobody {
                 push(&mut forgotten.bodies, body);
             }
         }
@@ -173,38 +169,50 @@ fn push(array: &mut String, place: u64) {
     let _ = write!(array, "{comma}{place}");
 }
 
-/// One envelope less refers to a shared body; whether it was the last.
-fn leave(shares: &mut HashMap<u64, u32>, body: u64) -> bool {
-    let Some(count) = shares.get_mut(&body) else { return true };
-    *count = count.saturating_sub(1);
-    let last = *count == 0;
-    if last {
-        shares.remove(&body);
-    }
-    last
+/// Envelopes of one text, and the bodies that come with them: of each its own, and those shared ones that are not in the file.
+#[derive(Default)]
+struct Chunk<'w> {
+    bodies: Vec<(u64, &'w [u8])>,
+    envelopes: Vec<(u64, &'w Insert)>,
 }
 
-/// What [`leave`] took away for a transaction that failed.
-fn rejoin(shares: &mut HashMap<u64, u32>, spots: impl Iterator<Item = Spot>) {
-    for spot in spots.filter(|spot| spot.back > 0) {
-        let count = shares.entry(spot.place.saturating_sub(spot.back.into())).or_default();
-        *count = count.saturating_add(1);
+impl<'w> Chunk<'w> {
+    /// All of a transaction's, and the shared bodies among them.
+    fn all(inserts: &[(u64, &'w Insert)], shares: &Shares) -> (Vec<Self>, Vec<u64>) {
+        let mut shared = Vec::new();
+        let chunks = inserts.chunks(ROWS).map(|part| {
+            let mut chunk = Self { bodies: Vec::with_capacity(part.len()), envelopes: part.to_vec() };
+            for (place, insert) in part {
+                match &insert.content {
+                    Content::Whole(envelope) => chunk.bodies.push((*place, envelope.as_bytes())),
+                    Content::Part { shared: bytes, body, .. } => {
+                        if !shared.contains(body) && !shares.is_written(*body) {
+                            shared.push(*body);
+                            chunk.bodies.push((*body, bytes.as_bytes()));
+                        }
+                    }
+                }
+            }
+            chunk
+        });
+        (chunks.collect(), shared)
     }
-}
 
-fn insert_arguments(arguments: &mut SqliteArguments, chunk: &[(u64, &Insert)]) -> Result<(), sqlx::Error> {
-    if chunk.is_empty() {
-        return Ok(());
+    fn arguments(&self) -> Result<SqliteArguments, sqlx::Error> {
+        let (bodies, envelopes) = (padded(self.bodies.len()), padded(self.envelopes.len()));
+        let mut arguments = SqliteArguments::default();
+        let values = bodies.saturating_mul(2).saturating_add(envelopes.saturating_mul(11)).saturating_add(2);
+        arguments.reserve(values, 0);
+        for (place, bytes) in &self.bodies {
+            rows::bind_body(&mut arguments, *place, bytes)?;
+        }
+        rows::bind_nothing(&mut arguments, bodies.saturating_sub(self.bodies.len()).saturating_mul(2))?;
+        for (place, insert) in &self.envelopes {
+            rows::bind_envelope(&mut arguments, *place, insert)?;
+        }
+        rows::bind_nothing(&mut arguments, envelopes.saturating_sub(self.envelopes.len()).saturating_mul(11))?;
+        Ok(arguments)
     }
-    let left_over = padded(chunk.len()).saturating_sub(chunk.len());
-    for (place, insert) in chunk {
-        rows::bind_body(arguments, *place, insert)?;
-    }
-    rows::bind_nothing(arguments, left_over.saturating_mul(2))?;
-    for (place, insert) in chunk {
-        rows::bind_envelope(arguments, *place, insert)?;
-    }
-    rows::bind_nothing(arguments, left_over.saturating_mul(11))
 }
 
 fn settle(queue: &Queue, shares: &Shares, segment: Segment, outcome: Result<(), Unavailable>) {
@@ -212,11 +220,18 @@ fn settle(queue: &Queue, shares: &Shares, segment: Segment, outcome: Result<(), 
     for job in &work.jobs {
         if let Job::Insert { insert, .. } = job {
             insert.mailbox.settle(insert.sequence, outcome);
+            if let (Err(Unavailable), Content::Part { body, .. }) = (outcome, &insert.content)
+                && shares.leave(*body) == Left::Nobody
+            {
+                // An envelope that was the first may have brought it and be gone by now.
+                queue.owe([Spot { place: *body, back: 0 }]);
+            }
         }
     }
     settles.into_iter().for_each(|settle| settle(outcome));
     if outcome.is_err() {
-        rejoin(&mut lock(shares), work.forgotten());
+        let parts = work.forgotten().filter(|spot| spot.back > 0);
+        parts.for_each(|spot| shares.enter(spot.place.saturating_sub(spot.back.into())));
         queue.owe(work.forgotten());
     }
     promise.keep(outcome);

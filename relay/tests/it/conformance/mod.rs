@@ -2,19 +2,21 @@
 use std::future::Future;
 
 use tempfile::TempDir;
-use waxwing_relay::store::{MemoryStore, Rules, SqliteStore, Store};
+use waxwing_relay::store::{MemoryStore, Registers, Rules, SqliteStore, Store};
 
 use crate::scene::NOW;
 
 mod expiry;
+pub(crate) mod fan_outs;
 mod lanes;
 mod mailboxes;
 mod puts;
+pub(crate) mod registers;
 mod subscription;
 
 /// A store that is tested.
 pub(crate) trait Subject: Sized + Send {
-    type Store: Store;
+    type Store: Store + Registers;
 
     /// An empty one.
     fn new(rules: Rules) -> impl Future<Output = Self> + Send;

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{prelude::*, test_runner::Config};
 use waxwing_relay::store::{
-    AckError, Commit, CreateError, LaneError, Life, MailboxError, MemoryStore, NewEnvelope, PutError, Quota, Rules,
-    SqliteStore, Store, Via, WatchError, Watcher,
+    AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, MemoryStore, NewEnvelope, PutError, Quota,
+    Rules, SqliteStore, Store, Via, WatchError, Watcher,
 };
 use waxwing_wire::{
     frame::ErrorCode,
@@ -19,6 +19,7 @@ mod naive;
 
 use naive::{Arrival, Envelope, Mailbox, Put};
 
+use crate::conformance::fan_outs::fan_out;
 use crate::scene::{DAY, Ear, HOUR, Heard, NOW, Owner, delivery, envelope};
 
 /// 64 envelopes for contacts, 8 for strangers, one for a token.
@@ -33,6 +34,7 @@ enum Step {
     Rotate { owner: u8, lane: u32, key: u8, ends: u64 },
     End { owner: u8, lane: u32, ends: u64 },
     Put { owner: u8, arrival: Arrival },
+    FanOut { key: u8, delivery: u8 },
     Flood { owner: u8, key: Option<u8>, first: u8, count: u8 },
     Ack { owner: u8, behind: u64, also: Vec<u64> },
     Watch { owner: u8, ahead: bool },
@@ -78,6 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (owner(), 0..8_u32, 1..20_u8, ends()).prop_map(|(owner, lane, key, ends)| Step::Rotate { owner, lane, key, ends }),
         2 => (owner(), 0..8_u32, ends()).prop_map(|(owner, lane, ends)| Step::End { owner, lane, ends }),
         12 => (owner(), arrival()).prop_map(|(owner, arrival)| Step::Put { owner, arrival }),
+        4 => (1..6_u8, 0..60_u8).prop_map(|(key, delivery)| Step::FanOut { key, delivery }),
         4 => (owner(), key(), 40..200_u8, 1..56_u8).prop_map(|(owner, key, first, count)| Step::Flood { owner, key, first, count }),
         6 => (owner(), 0..30_u64, prop::collection::vec(0..40_u64, 0..4))
             .prop_map(|(owner, behind, also)| Step::Ack { owner, behind, also }),
@@ -235,6 +238,7 @@ impl<S: Store, R: Restart<S>> World<S, R> {
                 assert_eq!(rule(ended), model.map(|()| 0));
             }
             Step::Put { owner, arrival } => self.put(owner, &arrival).await,
+            Step::FanOut { key, delivery } => self.fan_out(key, delivery).await,
             Step::Flood { owner, key, first, count } => {
                 for delivery in first..first.saturating_add(count) {
                     let (size, life) = (EnvelopeSize::B2560, Life::Fortnight);
@@ -277,6 +281,21 @@ impl<S: Store, R: Restart<S>> World<S, R> {
             envelope: Arc::new(bytes),
         };
         let put = self.store.put(new, now).await;
+        self.compare_put(owner, arrival, put).await;
+    }
+
+    async fn fan_out(&mut self, key: u8, delivery: u8) {
+        let owners = [3, 1, 2].map(Owner);
+        let (size, life) = (EnvelopeSize::B2560, Life::Fortnight);
+        let fan_out = fan_out(delivery.into(), size, &owners, key);
+        let outcomes = self.store.fan_out(fan_out, self.now).await.unwrap();
+        for (Owner(owner), put) in owners.into_iter().zip(outcomes) {
+            self.compare_put(owner, &Arrival { key: Some(key), delivery, bytes: 0, size, life }, put).await;
+        }
+    }
+
+    async fn compare_put(&mut self, owner: u8, arrival: &Arrival, put: Result<Admitted, PutError>) {
+        let now = self.now;
         let Some(mailbox) = self.mailbox(owner) else {
             assert_eq!(put.map(drop), Err(PutError::Refused));
             return;
