@@ -1,1 +1,47 @@
 //! QUIC endpoints, TLS with pinned server keys, framed streams. The only crate that names quinn, rustls or aws-lc.
+//!
+//! Implements spec/18-transport.md, and the parts of spec/13-frames.md that concern streams.
+//!
+//! ```text
+//!  a client's identity                                        a server
+//!  Client ── connect(address, service) ──▶ ClientConnection ═══════ Connection ◀── accept ── Listener
+//!     └─ RelayConnection, KeyserverConnection                            └─ accept_stream ─▶ Control │ Backlog │ Blob
+//!                    └───────────── frames: FrameSender ──▶ FrameReader ─────┘
+//! ```
+//!
+//! Invariants: a connection exists only after TLS 1.3 proved the pinned key; nothing is ever sent before that (no 0-RTT); two
+//! [`Client`]s share no port, ticket, token or connection id; no address of a peer leaves this crate, in a log or otherwise
+//! ([`Source`] is what there is instead); what a peer makes us keep is bounded.
+//! Not here: what the messages mean (`waxwing-wire`), what servers do (`waxwing-relay`, `waxwing-keyserver`), when a client
+//! connects again (its engine).
+
+mod client;
+mod clock;
+mod close;
+pub mod echo;
+mod key_file;
+mod leaf;
+mod request;
+mod server;
+mod service;
+#[cfg(feature = "simulation")]
+pub mod simulation;
+mod socket;
+mod source;
+mod stream;
+mod tls;
+mod transport;
+
+pub use client::{Attempt, AttemptError, Client, ClientConfig, ClientConnection, ConnectError, Trust};
+pub use clock::Clock;
+pub use close::{CloseCode, Ended};
+pub use key_file::{KeyFileError, load_or_create};
+pub use leaf::LeafNumber;
+pub use request::{
+    Backlog, BlobTransfer, BoundError, KeyserverConnection, Pending, Pushes, RelayConnection, RequestError,
+};
+pub use server::{Accepted, Connection, ConnectionHandle, Counts, Drained, Limits, Listener, ListenerConfig, Retry};
+pub use service::Service;
+pub use socket::{BindError, Socket};
+pub use source::Source;
+pub use stream::{Batch, BlobStream, FrameReader, FrameSender, FramedStream, SendError, StreamError, TrySendError};

@@ -127,6 +127,17 @@ impl FrameDecoder {
         Ok(self.buffer.get(start..self.taken))
     }
 
+    /// Whether [`Self::next_frame`] would give a payload.
+    ///
+    /// # Errors
+    /// As it would.
+    pub fn has_frame(&mut self) -> Result<bool, FrameError> {
+        let taken = self.taken;
+        let found = self.next_frame()?.is_some();
+        self.taken = taken;
+        Ok(found)
+    }
+
     /// What follows the last frame: the first bytes of a chunk on a blob stream. The decoder is used up.
     #[must_use]
     pub fn into_rest(mut self) -> Vec<u8> {
@@ -180,6 +191,12 @@ impl FrameEncoder {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer
+    }
+
+    /// Takes what is to be written and keeps no memory; an encoder that rests costs nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.buffer)
     }
 
     /// Forgets what was written and keeps a buffer of usual size.
@@ -247,8 +264,12 @@ mod tests {
             assert_eq!(frames, payloads, "pieces of {piece}");
             assert!(decoder.is_between_frames());
         }
-        encoder.clear();
+        let written = encoder.bytes().to_vec();
+        assert_eq!(encoder.take(), written);
         assert!(encoder.bytes().is_empty() && !encoder.is_full());
+        encoder.push(&[7]).unwrap();
+        encoder.clear();
+        assert!(encoder.bytes().is_empty());
     }
 
     #[test]
@@ -285,7 +306,10 @@ mod tests {
     #[test]
     fn what_follows_the_last_frame_of_a_blob_stream_is_kept() {
         let mut decoder = FrameDecoder::new(Ceiling::BLOB);
-        decoder.feed(&[0, 0, 0, 1, 9, 1, 2, 3]);
+        decoder.feed(&[0, 0, 0]);
+        assert_eq!(decoder.has_frame(), Ok(false));
+        decoder.feed(&[1, 9, 1, 2, 3]);
+        assert_eq!(decoder.has_frame(), Ok(true), "and looking takes nothing");
         assert_eq!(decoder.next_frame(), Ok(Some(&[9][..])));
         assert_eq!(decoder.into_rest(), [1, 2, 3]);
     }
