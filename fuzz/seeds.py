@@ -34,3 +34,43 @@ for file in ["13-frames.json", "14-relay.json", "15-keyserver.json", "16-content
         folder = here / "corpus" / (messages[case["type"]] if "type" in case else "wire_frames")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+
+# Fields of the post-quantum ratchet out of recorded messages: version, epoch, index, type, chunk.
+def fields(message):
+    at, found = 1, {}
+    while at < len(message) - 8:
+        tag, at = varint(message, at)
+        if tag & 7 == 2:
+            length, at = varint(message, at)
+            found[tag >> 3], at = message[at:at + length], at + length
+        else:
+            found[tag >> 3], at = varint(message, at)
+    return found
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return value, at
+
+
+folder = here / "corpus" / "protocol_pq_ratchet_field"
+folder.mkdir(parents=True, exist_ok=True)
+seen = set()
+for transcript in json.loads((here / "../spec/vectors/06-sessions.json").read_text()):
+    for step in transcript["steps"]:
+        if step.get("kind") == "signal" and "bytes" in step:
+            field = fields(bytes.fromhex(step["bytes"])).get(5)
+            # One of each type in each epoch.
+            if field and (field[1], field[3]) not in seen:
+                seen.add((field[1], field[3]))
+                (folder / hashlib.sha256(field).hexdigest()[:16]).write_bytes(field)
+for target in ["protocol_pq_ratchet", "protocol_session_epochs"]:
+    folder = here / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    # One message at a time, in turns; and bursts of 16.
+    for name, turn in [("turns", [0x00, 0x07, 0x01, 0x06]), ("bursts", [0xF0, 0xF7, 0xF0, 0xF7, 0xF1, 0xF6, 0xF1, 0xF6])]:
+        (folder / name).write_bytes(bytes(turn * 100))

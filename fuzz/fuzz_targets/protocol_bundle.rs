@@ -41,5 +41,5 @@ fuzz_target!(|data: &[u8]| {
 
     let mut session = Session::new();
     session.initiate(PARTIES.0.local(&PARTIES.1), &verified, NOW, &mut rng(300)).unwrap().commit();
-    assert!(session.seal(b"hello", NOW).is_ok());
+    assert!(session.seal(b"hello", NOW, &mut rng(400)).is_ok());
 });

@@ -20,7 +20,7 @@ struct Situation {
 static SITUATIONS: LazyLock<[Situation; 4]> = LazyLock::new(situations);
 
 fn seal(session: &mut Session, plaintext: &[u8]) -> Vec<u8> {
-    session.seal(plaintext, NOW).unwrap().commit().into_bytes()
+    session.seal(plaintext, NOW, &mut rng(400)).unwrap().commit().into_bytes()
 }
 
 fn open(session: &mut Session, message: &[u8], seed: u64) {

@@ -12,7 +12,7 @@ use waxwing_protocol::{PreKeySignalMessage, Session};
 static PARTIES: LazyLock<(Party, Party)> = LazyLock::new(|| (Party::new(1), Party::new(2)));
 static HONEST: LazyLock<PreKeySignalMessage> = LazyLock::new(|| {
     let mut session = PARTIES.0.initiate(&PARTIES.1);
-    PreKeySignalMessage::decode(session.seal(b"hello", NOW).unwrap().commit().as_bytes()).unwrap()
+    PreKeySignalMessage::decode(session.seal(b"hello", NOW, &mut rng(400)).unwrap().commit().as_bytes()).unwrap()
 });
 
 fuzz_target!(|data: &[u8]| {

@@ -93,6 +93,12 @@ impl Leaves {
         Ok(Some(number))
     }
 
+    /// What the current certificate says.
+    #[cfg(test)]
+    pub(crate) fn shown(&self) -> Option<LeafNumber> {
+        LeafNumber::of(self.current.lock().ok()?.key.cert.first()?)
+    }
+
     pub(crate) fn number(&self) -> LeafNumber {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).number
     }

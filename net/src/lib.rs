@@ -29,8 +29,13 @@ pub mod simulation;
 mod socket;
 mod source;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
+
+/// Log targets of the libraries below, which trace addresses and connection ids: leave them off at every level (spec §18.11).
+pub const UNLOGGED: &[&str] = &["quinn", "quinn_proto", "quinn_udp", "rustls"];
 
 pub use client::{Attempt, AttemptError, Client, ClientConfig, ClientConnection, ConnectError, Trust};
 pub use clock::Clock;

@@ -84,3 +84,125 @@ const ONLY_ED25519: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[webpki::aws_lc_rs::ED25519],
     mapping: &[(SignatureScheme::ED25519, &[webpki::aws_lc_rs::ED25519])],
 };
+
+#[cfg(test)]
+mod tests {
+    use rustls::{
+        NamedGroup,
+        client::ClientSessionMemoryCache,
+        pki_types::ServerName,
+        quic::{ClientConnection, Connection, ServerConnection, Version},
+    };
+    use waxwing_wire::keys::ServerKey;
+
+    use super::*;
+
+    struct Side {
+        server: Arc<ServerConfig>,
+        client: ClientConfig,
+    }
+
+    fn sides() -> Side {
+        let (key, clock) = (ServerKey::from_seed(&[1; 32]), Clock::system());
+        let leaves = Arc::new(Leaves::new(&key, clock.clone()).unwrap());
+        let tickets = Arc::new(ClientSessionMemoryCache::new(8));
+        Side {
+            server: Arc::new(server(leaves, Service::Relay, &clock).unwrap()),
+            client: client(&key.public_key(), Service::Relay, &clock, tickets).unwrap(),
+        }
+    }
+
+    /// Both ends after a handshake, and what the client would have had for early data.
+    fn handshake(side: &Side) -> (Connection, Connection, bool) {
+        let name = ServerName::try_from(leaf::SERVER_NAME).unwrap();
+        let config = Arc::new(side.client.clone());
+        let mut client: Connection = ClientConnection::new(config, Version::V1, name, vec![1]).unwrap().into();
+        let mut server: Connection =
+            ServerConnection::new(Arc::clone(&side.server), Version::V1, vec![2]).unwrap().into();
+        let mut first = Vec::new();
+        assert!(client.write_hs(&mut first).is_none());
+        let early = client.zero_rtt_keys().is_some();
+        server.read_hs(&first).unwrap();
+        for _ in 0..8 {
+            pass(&mut server, &mut client);
+            pass(&mut client, &mut server);
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        (client, server, early)
+    }
+
+    fn pass(from: &mut Connection, to: &mut Connection) {
+        let mut bytes = Vec::new();
+        from.write_hs(&mut bytes);
+        if !bytes.is_empty() {
+            to.read_hs(&bytes).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_hybrid_group_is_agreed_on() {
+        let (client, server, _) = handshake(&sides());
+        for side in [client, server] {
+            let group = side.negotiated_key_exchange_group().map(|group| group.name());
+            assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
+        }
+    }
+
+    #[test]
+    fn a_client_without_the_hybrid_group_is_served_by_the_classical_one() {
+        let mut side = sides();
+        let provider = CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::X25519], ..(*provider()).clone() };
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(RootCertStore {
+                roots: vec![leaf::anchor(&ServerKey::from_seed(&[1; 32]).public_key())],
+            })
+            .with_no_client_auth();
+        config.alpn_protocols = side.client.alpn_protocols.clone();
+        side.client = config;
+        let (client, ..) = handshake(&side);
+        assert_eq!(client.negotiated_key_exchange_group().map(|group| group.name()), Some(NamedGroup::X25519));
+    }
+
+    #[test]
+    fn e2_no_early_data_on_either_side_whatever_the_other_offers() {
+        let mut side = sides();
+        for round in 0..2 {
+            let (_, _, early) = handshake(&side);
+            assert!(!early, "round {round}");
+        }
+        // A client that wants it: the ticket does not allow it.
+        side.client.enable_early_data = true;
+        for round in 0..3 {
+            let (_, _, early) = handshake(&side);
+            assert!(!early, "an eager client, round {round}");
+        }
+        // A server that allows it: our client does not use it. (Its tickets carry state, or rustls would not allow it.)
+        let mut side = sides();
+        let mut eager = (*side.server).clone();
+        eager.max_early_data_size = u32::MAX;
+        eager.ticketer = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&eager.cert_resolver))
+            .ticketer;
+        side.server = Arc::new(eager);
+        for round in 0..2 {
+            let (_, _, early) = handshake(&side);
+            assert!(!early, "an eager server, round {round}");
+        }
+        // And the test can tell: eager on both sides, the second connection has early data.
+        side.client.enable_early_data = true;
+        handshake(&side);
+        assert!(handshake(&side).2);
+    }
+
+    #[test]
+    fn no_name_of_a_server_is_sent() {
+        let (_, server, _) = handshake(&sides());
+        let Connection::Server(server) = server else { panic!() };
+        assert_eq!(server.server_name(), None);
+    }
+}

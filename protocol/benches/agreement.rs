@@ -121,7 +121,7 @@ impl Scene {
 fn initiate(alice: &IdentityKeyPair, bundle: &Bundle, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let mut session = Session::new();
     session.initiate(local(alice), bundle, NOW, rng).unwrap().commit();
-    session.seal(b"hello", NOW).unwrap().commit().into_bytes()
+    session.seal(b"hello", NOW, rng).unwrap().commit().into_bytes()
 }
 
 /// A row of the table: what it is called, and one execution of it.

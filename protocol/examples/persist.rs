@@ -35,19 +35,19 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     println!("Alice starts a session and says hello.");
     let mut app = App::start(&file, rng)?;
     app.begin(&bob.bundle()?, rng)?;
-    app.seal(b"hello")?;
+    app.seal(b"hello", rng)?;
     let answer = bob.receive(&app.send_next()?.ok_or("a first message was stored")?, rng)?;
     assert_eq!(app.receive(&answer, rng)?, Received::New);
 
     println!("\nCrash while sending, before the transaction:");
-    app.seal_then_crash(b"lost with the crash")?;
+    app.seal_then_crash(b"lost with the crash", rng)?;
     let mut app = App::start(&file, rng)?;
     // Nothing had left the device, so nobody saw a message under the key that the next text is sealed with.
     assert!(app.database.tables.outbox.is_empty());
     println!("   after the restart nothing is in the outbox: Alice writes again");
 
     println!("\nCrash while sending, after the transaction:");
-    app.seal(b"stored before the crash")?;
+    app.seal(b"stored before the crash", rng)?;
     drop(app);
     let mut app = App::start(&file, rng)?;
     // The key is used up and the ciphertext is stored: that is what goes out. To seal the text again would be a second
@@ -74,7 +74,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     println!("   the server delivers again; it is a duplicate, and its text is in the inbox");
 
     println!("\nMessages overtake each other, with a restart between:");
-    let answers: Vec<_> = (0..40).map(|n| bob.say(format!("number {n}").as_bytes())).collect::<Result<_, _>>()?;
+    let answers: Vec<_> = (0..40).map(|n| bob.say(format!("number {n}").as_bytes(), rng)).collect::<Result<_, _>>()?;
     let before = app.database.tables.records.len();
     let (last, others) = answers.split_last().ok_or("forty were sealed")?;
     app.receive(last, rng)?;
@@ -127,8 +127,8 @@ impl App {
     }
 
     /// Seals, stores delta and ciphertext together, commits. The ciphertext waits in the outbox for the network.
-    fn seal(&mut self, text: &[u8]) -> Result<(), Box<dyn Error>> {
-        let sealed = self.with_bob.seal(text, NOW)?;
+    fn seal(&mut self, text: &[u8], rng: &mut Rng) -> Result<(), Box<dyn Error>> {
+        let sealed = self.with_bob.seal(text, NOW, rng)?;
         let (delta, ciphertext) = (sealed.delta(), hex::encode(sealed.message().as_bytes()));
         // If this fails, dropping `sealed` leaves the session in memory as it is on disk.
         self.database.transaction(|tables| {
@@ -165,8 +165,8 @@ impl App {
     }
 
     /// The process ends with the guard, before anything is stored.
-    fn seal_then_crash(mut self, text: &[u8]) -> Result<(), Box<dyn Error>> {
-        let sealed = self.with_bob.seal(text, NOW)?;
+    fn seal_then_crash(mut self, text: &[u8], rng: &mut Rng) -> Result<(), Box<dyn Error>> {
+        let sealed = self.with_bob.seal(text, NOW, rng)?;
         println!("   a ciphertext of {} bytes is gone", sealed.message().as_bytes().len());
         Ok(())
     }
@@ -292,11 +292,11 @@ impl Bob {
             self.with_alice.accept(local, prekeys, &message, rng)?.commit()
         };
         println!("   Bob reads: {}", String::from_utf8_lossy(&text));
-        self.say(&[b"you said: ", &text[..]].concat())
+        self.say(&[b"you said: ", &text[..]].concat(), rng)
     }
 
-    fn say(&mut self, text: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
-        Ok(self.with_alice.seal(text, NOW)?.commit().into_bytes())
+    fn say(&mut self, text: &[u8], rng: &mut Rng) -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(self.with_alice.seal(text, NOW, rng)?.commit().into_bytes())
     }
 }
 

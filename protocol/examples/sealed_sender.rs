@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut with_bob = Session::new();
     let local = LocalDevice { identity: &alice, registration_id: RegistrationId::generate(rng), addresses: None };
     with_bob.initiate(local, &bundle, now, rng)?.commit();
-    let message = with_bob.seal(b"meet me at the old harbour", now)?.commit();
+    let message = with_bob.seal(b"meet me at the old harbour", now, rng)?.commit();
 
     // The seal: what the relay gets has one of six sizes.
     let content = Content::of_session(&certificate, &message).with_hint(ContentHint::Resendable);

@@ -62,8 +62,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(initiated.delta().identity(), IdentityEvent::First(*bob.identity.public_key()));
     initiated.commit();
     // Until Bob answers, every message carries what he needs to join: any of them may be the first to arrive.
-    let first = with_bob.seal(b"Hello Bob, it's Alice.", now)?.commit();
-    let second = with_bob.seal(b"Are you there?", now)?.commit();
+    let first = with_bob.seal(b"Hello Bob, it's Alice.", now, rng)?.commit();
+    let second = with_bob.seal(b"Are you there?", now, rng)?.commit();
     assert_eq!((first.kind(), second.kind()), (MessageKind::PreKey, MessageKind::PreKey));
     println!("Alice starts a session and sends two first messages of {} bytes.", first.as_bytes().len());
 
@@ -90,20 +90,20 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     say("Bob", &with_alice.open_first(&message, &mut Budget::default(), rng)?.commit());
 
     // --- Converse ----------------------------------------------------------------------------------------------------
-    let answer = with_alice.seal(b"I am here.", now)?.commit();
+    let answer = with_alice.seal(b"I am here.", now, rng)?.commit();
     assert_eq!(answer.kind(), MessageKind::Signal);
     say("Alice", &receive(&mut with_bob, answer.as_bytes(), rng)?);
     assert!(with_bob.is_acknowledged());
     // From now on messages are small, and every change of direction brings fresh keys: whoever steals today's keys cannot
     // read yesterday's messages, nor tomorrow's once both have spoken again.
-    let thanks = with_bob.seal(b"Good.", now)?.commit();
+    let thanks = with_bob.seal(b"Good.", now, rng)?.commit();
     println!("Alice's messages are {} bytes now.", thanks.as_bytes().len());
     say("Bob", &receive(&mut with_alice, thanks.as_bytes(), rng)?);
 
     // --- Out of order ------------------------------------------------------------------------------------------------
     let mut sealed = Vec::new();
     for text in ["one", "two", "three"] {
-        sealed.push(with_bob.seal(text.as_bytes(), now)?.commit().into_bytes());
+        sealed.push(with_bob.seal(text.as_bytes(), now, rng)?.commit().into_bytes());
     }
     let [one, two, three] = &sealed[..] else { return Err("three were sealed".into()) };
     println!("Bob receives three, one, one again, and a forged two:");

@@ -1,7 +1,7 @@
 //! Writes our own deterministic vectors, or checks that they are what the crate does.
 //!
 //! ```sh
-//! cargo run -p waxwing-protocol --example vectors            # writes spec/vectors/05-own-sessions.json, 05-records.json
+//! cargo run -p waxwing-protocol --example vectors            # writes spec/vectors/05-own-sessions.json, 05-records.json, 06-own-..
 //! cargo run -p waxwing-protocol --example vectors -- --check # compares
 //! ```
 //! The generator is `protocol/tests/it/vectors/own.rs`, which the tests run too.
@@ -21,6 +21,8 @@ mod device;
 mod hex;
 #[path = "../tests/it/vectors/own.rs"]
 mod own;
+#[path = "../tests/it/vectors/own_triple.rs"]
+mod own_triple;
 #[path = "../tests/it/vectors/transcript.rs"]
 mod transcript;
 

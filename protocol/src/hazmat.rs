@@ -4,7 +4,10 @@
 //! An identity key signs prekeys and nothing else (spec §2.1): signatures over other bytes can be presented as something
 //! they were not meant to be. An agreement's output is no key before a KDF.
 
+use alloc::vec::Vec;
+
 use rand_core::CryptoRng;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::agreement::NonContributoryAgreement;
@@ -13,6 +16,7 @@ use crate::curve::{IdentityKey, Signature};
 use crate::identity::IdentityKeyPair;
 use crate::kyber::{self, KyberCiphertext, KyberPublicKey, KyberSecretKey};
 use crate::message;
+use crate::spqr::{self, Role, Sent, Spqr};
 
 /// XEdDSA over arbitrary bytes (spec §1.5). Draws 64 random bytes.
 #[must_use]
@@ -71,4 +75,56 @@ pub fn kyber_decapsulate(key: &KyberSecretKey, ciphertext: &KyberCiphertext) -> 
 /// [`DecodeError`](crate::DecodeError).
 pub fn decode_sealed_content(bytes: &[u8]) -> Result<crate::sealed::ContentIn, crate::DecodeError> {
     crate::sealed::ContentIn::decode(bytes)
+}
+
+/// The post-quantum ratchet alone (spec §6), without the messages whose MACs say whether a field may be believed: for fuzzers
+/// and for whoever compares it with another implementation.
+#[derive(Debug)]
+pub struct PostQuantumRatchet(Spqr);
+
+/// Why a field was refused; the ratchet is as it was. Spec §6.2, §6.3, §6.7.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the field is malformed, has no key, or its part of the exchange is wrong")]
+pub struct RefusedField;
+
+impl PostQuantumRatchet {
+    /// Begins with PQXDH's third key (spec §3.3).
+    #[must_use]
+    pub fn new(auth_key: &[u8; 32], is_initiator: bool) -> Self {
+        Self(Spqr::new(auth_key, if is_initiator { Role::Initiator } else { Role::Responder }))
+    }
+
+    /// A message's field, at most 52 bytes, and the 32-byte key that salts its message keys. Draws as
+    /// [`Session::seal`](crate::Session::seal) does. None once 2^32 - 1 messages were sent in one epoch.
+    pub fn send(&mut self, rng: &mut impl CryptoRng) -> Option<(Vec<u8>, Zeroizing<[u8; 32]>)> {
+        let Sent { field, key, step } = self.0.send(rng).ok()?;
+        self.0.apply(step);
+        Some((field, Zeroizing::new(*key.as_bytes())))
+    }
+
+    /// Takes any field for authentic. The key is absent if the message has none (spec §6.3, index 0).
+    ///
+    /// # Errors
+    /// [`RefusedField`].
+    pub fn receive(&mut self, field: &[u8]) -> Result<Option<Zeroizing<[u8; 32]>>, RefusedField> {
+        let opening = self.0.open(field).map_err(|_| RefusedField)?;
+        let key = self.0.key(&opening).map(|key| Zeroizing::new(*key.as_bytes()));
+        let step = self.0.receive(opening).map_err(|_| RefusedField)?;
+        self.0.apply(step);
+        Ok(key)
+    }
+
+    /// How many epochs were completed and are used for sending.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.0.sending_epoch().0
+    }
+}
+
+/// What a field says, written as this crate writes it (spec §6.2).
+///
+/// # Errors
+/// [`RefusedField`] if it says nothing.
+pub fn canonical_field(field: &[u8]) -> Result<Vec<u8>, RefusedField> {
+    spqr::canonical_field(field).map_err(|_| RefusedField)
 }

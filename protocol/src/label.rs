@@ -60,6 +60,21 @@ pub(crate) const XEDDSA_NONCE: Label = Label(&[
 /// What precedes the Diffie-Hellman outputs in the agreement's key material (X3DH §2.2, F; spec §3.3).
 pub(crate) const AGREEMENT_PREFIX: Label = Label(&[0xFF; 32]);
 
+/// HKDF info of the sparse post-quantum ratchet's first chains; two spaces stand before the last word (spec §6.3).
+pub(crate) const SPQR_CHAIN_START: Label = Label(b"Signal PQ Ratchet V1 Chain  Start");
+/// HKDF info of an epoch's chains (spec §6.3).
+pub(crate) const SPQR_ADD_EPOCH: Label = Label(b"Signal PQ Ratchet V1 Chain Add Epoch");
+/// HKDF info of a chain's next key, behind its number (spec §6.3).
+pub(crate) const SPQR_CHAIN_NEXT: Label = Label(b"Signal PQ Ratchet V1 Chain Next");
+/// HKDF info of the authenticator's update, before the epoch (spec §6.4).
+pub(crate) const SPQR_AUTHENTICATOR: Label = Label(b"Signal_PQCKA_V1_MLKEM768:Authenticator Update");
+/// HMAC input before epoch and header (spec §6.4).
+pub(crate) const SPQR_HEADER: Label = Label(b"Signal_PQCKA_V1_MLKEM768:ekheader");
+/// HMAC input before epoch and ciphertext (spec §6.4).
+pub(crate) const SPQR_CIPHERTEXT: Label = Label(b"Signal_PQCKA_V1_MLKEM768:ciphertext");
+/// HKDF info of an epoch's secret, before the epoch (spec §6.5).
+pub(crate) const SPQR_EPOCH_SECRET: Label = Label(b"Signal_PQCKA_V1_MLKEM768:SCKA Key");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,8 +94,14 @@ mod tests {
                 SEALED_V2_K,
                 SEALED_V2_DH,
                 SEALED_V2_DH_SENDER,
+                SPQR_CHAIN_START,
+                SPQR_ADD_EPOCH,
+                SPQR_CHAIN_NEXT,
+                SPQR_AUTHENTICATOR,
+                SPQR_EPOCH_SECRET,
             ],
         ),
+        ("HMAC input under the authenticator's key", &[SPQR_HEADER, SPQR_CIPHERTEXT]),
         ("HMAC input under a chain key", &[MESSAGE_SEED, NEXT_CHAIN_KEY]),
         ("hash and key-material prefixes", &[XEDDSA_NONCE, AGREEMENT_PREFIX, FINGERPRINT, SEALED_V1_SALT]),
         ("signed by an identity key", &[ALTERNATE_IDENTITY]),
@@ -123,6 +144,13 @@ mod tests {
             SEALED_V2_K,
             SEALED_V2_DH,
             SEALED_V2_DH_SENDER,
+            SPQR_CHAIN_START,
+            SPQR_ADD_EPOCH,
+            SPQR_CHAIN_NEXT,
+            SPQR_AUTHENTICATOR,
+            SPQR_HEADER,
+            SPQR_CIPHERTEXT,
+            SPQR_EPOCH_SECRET,
         ] {
             let text = core::str::from_utf8(label.as_bytes()).unwrap();
             assert!(spec.contains(&alloc::format!("`{text}`")), "{text} is missing in spec/00-conventions.md");

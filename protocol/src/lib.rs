@@ -1,5 +1,5 @@
-//! The Signal Protocol as a pure library: X3DH, PQXDH, the Double Ratchet, sender keys, safety numbers and all of its
-//! message formats, byte for byte what Signal's official library speaks.
+//! The Signal Protocol as a pure library: X3DH, PQXDH, the Triple Ratchet, sender keys, sealed sender, safety numbers and all
+//! of their message formats, byte for byte what Signal's official library speaks.
 //!
 //! - **Pure**: no async, no clock, no operating-system randomness, no I/O, no store traits. Time and randomness are
 //!   arguments; what must be persisted is a returned value.
@@ -47,7 +47,7 @@
 //! let at_alice = LocalDevice { identity: &alice, registration_id: RegistrationId::generate(rng), addresses: None };
 //! let mut with_bob = Session::new();
 //! with_bob.initiate(at_alice, &bundle, now, rng)?.commit();
-//! let sealed = with_bob.seal(b"hello Bob", now)?.commit();
+//! let sealed = with_bob.seal(b"hello Bob", now, rng)?.commit();
 //! assert_eq!(sealed.kind(), MessageKind::PreKey);
 //!
 //! // Bob: decode, load the private prekeys it names, accept. The message decides nothing about the suite.
@@ -65,7 +65,7 @@
 //! assert_eq!(opened.consumed().one_time_prekey, Some(one_time.id()));
 //! assert_eq!(opened.commit(), b"hello Bob");
 //!
-//! let answer = with_alice.seal(b"hello Alice", now)?.commit();
+//! let answer = with_alice.seal(b"hello Alice", now, rng)?.commit();
 //! let answer = SignalMessage::decode(answer.as_bytes())?;
 //! assert_eq!(with_bob.open(&answer, &mut Budget::default(), rng)?.commit(), b"hello Alice");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -133,6 +133,10 @@
 //! whoever records traffic today and owns a quantum computer later; the functions that speak it are named
 //! `.._without_post_quantum_secrecy`, and nothing a peer sends makes the others fall back to it.
 //!
+//! PQXDH protects the beginning. Afterwards every message carries a piece of an ML-KEM-768 exchange whose secrets salt the
+//! message keys (the sparse post-quantum ratchet; with the Double Ratchet it makes the Triple Ratchet), as the official
+//! library requires since 0.92. For older peers there are functions named `.._without_post_quantum_ratchet`.
+//!
 //! # Hiding the sender
 //!
 //! [`sealed`] wraps a message together with a certificate of who sent it, so that whoever carries it does not learn that. The
@@ -170,11 +174,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! # What is not here yet
-//!
-//! The sparse post-quantum ratchet, which the official library requires since 0.92.
-//!
-//! The bytes are specified in `spec/01` to `spec/05` and `spec/07` to `spec/09` of the repository; every item names its section.
+//! The bytes are specified in `spec/01` to `spec/09` of the repository; every item names its section.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -199,6 +199,7 @@ mod prekey;
 mod ratchet;
 pub mod sealed;
 mod session;
+mod spqr;
 mod suite;
 mod time;
 

@@ -4,8 +4,12 @@
 //! - [`ours`]: a device made of our own crate, as the other end.
 //! - [`sealing`]: our sealed sender with the identity keys of the library's parties.
 //! - [`group`]: a member of a group made of our own crate.
+//! - [`durability`]: what a power cut would have left of a folder.
+//! - [`faults`]: a disk that fails when a test says so.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
+pub mod durability;
+pub mod faults;
 pub mod group;
 pub mod ours;
 pub mod peer;

@@ -19,7 +19,7 @@ use waxwing_protocol::{
     Suite, Timestamp, import,
 };
 
-use crate::peer::{self, Address, Ciphertext, MessageType, Party, PeerError, PrekeyKind, PublicPrekey};
+use crate::peer::{self, Address, Ciphertext, MessageType, Party, PeerError, PrekeyKind, PublicPrekey, Version};
 use crate::schedule::{Endpoint, OpenFailure};
 
 /// Whether a Kyber prekey answers once or often.
@@ -29,6 +29,15 @@ pub enum Use {
     Once,
     /// The last resort.
     Often,
+}
+
+/// Which ratchets a device's PQXDH sessions have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ratchet {
+    /// The Double Ratchet alone, for peers that have nothing better.
+    Double,
+    /// Double and post-quantum ratchet: what the crate's functions without a longer name mean.
+    Triple,
 }
 
 /// A device with its keys, its prekeys and its session with one peer device.
@@ -52,6 +61,8 @@ pub struct Device {
     rng: ChaCha20Rng,
     /// The clock.
     pub now: Timestamp,
+    /// What it begins and accepts.
+    pub ratchet: Ratchet,
 }
 
 /// Why a message did not open, as text; duplicates apart.
@@ -79,7 +90,14 @@ impl Device {
             last_identity_event: None,
             rng,
             now: Timestamp(1_800_000_000_000),
+            ratchet: Ratchet::Triple,
         }
+    }
+
+    /// The same, with these ratchets.
+    pub fn with(mut self, ratchet: Ratchet) -> Self {
+        self.ratchet = ratchet;
+        self
     }
 
     /// Adds one more prekey of each one-time kind.
@@ -126,7 +144,12 @@ impl Device {
             Suite::X3dh => {
                 session.initiate_without_post_quantum_secrecy(local, &classical(bundle), now, rng).expect("agreement")
             }
-            _ => session.initiate(local, &verified(bundle), now, rng).expect("agreement"),
+            _ => match self.ratchet {
+                Ratchet::Triple => session.initiate(local, &verified(bundle), now, rng).expect("agreement"),
+                Ratchet::Double => session
+                    .initiate_without_post_quantum_ratchet(local, &verified(bundle), now, rng)
+                    .expect("agreement"),
+            },
         };
         store(&mut self.records, &initiated.delta());
         initiated.commit();
@@ -151,7 +174,7 @@ impl Device {
     /// # Errors
     /// The session's.
     pub fn try_encrypt(&mut self, plaintext: &[u8]) -> Result<Ciphertext, SealError> {
-        let sealed = self.session.seal(plaintext, self.now)?;
+        let sealed = self.session.seal(plaintext, self.now, &mut self.rng)?;
         store(&mut self.records, &sealed.delta());
         let message = sealed.commit();
         self.check_records();
@@ -204,7 +227,10 @@ impl Device {
             let prekeys = PrivatePrekeys { signed, one_time, kyber, uses };
             match message.suite() {
                 Suite::X3dh => session.accept_without_post_quantum_secrecy(local, prekeys, &message, rng),
-                _ => session.accept(local, prekeys, &message, rng),
+                _ => match self.ratchet {
+                    Ratchet::Triple => session.accept(local, prekeys, &message, rng),
+                    Ratchet::Double => session.accept_without_post_quantum_ratchet(local, prekeys, &message, rng),
+                },
             }
             .map_err(refused)?
         };
@@ -222,7 +248,8 @@ impl Device {
     }
 
     /// Takes over from a party of the library: its identity, its prekeys and its session, from the library's own records.
-    /// The party must not use them any more. Its sessions carry no addresses, as before 0.91. Also says how many states were left out.
+    /// The party must not use them any more. Its sessions carry addresses if the library's did, that is from 0.91 on. Also
+    /// says how many states were left out.
     ///
     /// # Errors
     /// The driver's.
@@ -247,7 +274,9 @@ impl Device {
             device.kyber.insert(prekey.id(), (prekey, Use::Often));
         }
         let record = party.export_session(&device.remote)?;
-        let imported = import::session(&record, None).expect("the session imports");
+        let addresses = session_addresses(&device.address, &device.remote);
+        let addresses = addresses.filter(|_| party.peer().version() == Version::V0_103_0);
+        let imported = import::session(&record, addresses).expect("the session imports");
         device.session = imported.session;
         // The record's times are the library's clock's.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();

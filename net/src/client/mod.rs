@@ -10,7 +10,6 @@ use std::{
 };
 
 use quinn::{Endpoint, NoneTokenStore};
-use rustls::client::ClientSessionMemoryCache;
 use waxwing_wire::{address::ServerAddress, frame::StreamKind, keys::ServerPublicKey, request::Exporter};
 
 use crate::{
@@ -21,8 +20,10 @@ use crate::{
 };
 
 mod dial;
+mod tickets;
 
 pub use dial::{Attempt, AttemptError, ConnectError, Trust};
+use tickets::Tickets;
 
 /// One identity towards the network (spec §18.9): one socket, whose port changes when the client is made anew.
 ///
@@ -33,6 +34,8 @@ pub struct Client {
     config: ClientConfig,
     /// TLS set-ups with their tickets, by server and service.
     servers: Mutex<HashMap<([u8; 32], Service), quinn::ClientConfig>>,
+    #[cfg(test)]
+    stores: Mutex<Vec<Arc<Tickets>>>,
 }
 
 /// How a client connects.
@@ -84,7 +87,13 @@ impl Client {
     /// [`BindError`].
     pub fn on(socket: Socket, config: ClientConfig) -> Result<Self, BindError> {
         let endpoint = socket.into_endpoint(None)?;
-        Ok(Self { endpoint, config, servers: Mutex::default() })
+        Ok(Self {
+            endpoint,
+            config,
+            servers: Mutex::default(),
+            #[cfg(test)]
+            stores: Mutex::default(),
+        })
     }
 
     /// Connects to the first host of `address` that answers and proves its key.
@@ -130,13 +139,32 @@ impl Client {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }
 
+    /// Raises the lowest leaf that is accepted from now on.
+    pub fn require(&mut self, least: LeafNumber) {
+        self.config.least_leaf = self.config.least_leaf.max(least);
+    }
+
+    /// How many tickets are kept, of whatever server.
+    #[cfg(test)]
+    pub(crate) fn tickets(&self) -> usize {
+        self.stores.lock().unwrap().iter().map(|store| store.kept()).sum()
+    }
+
+    /// Whether a ticket was shown since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn resumed(&self) -> bool {
+        self.stores.lock().unwrap().iter().any(|store| store.was_shown())
+    }
+
     fn quic_config(&self, key: &ServerPublicKey, service: Service) -> Result<quinn::ClientConfig, AttemptError> {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (*key.as_bytes(), service);
         if let Some(config) = servers.get(&place) {
             return Ok(config.clone());
         }
-        let tickets = Arc::new(ClientSessionMemoryCache::new(TICKETS));
+        let tickets = Arc::new(Tickets::default());
+        #[cfg(test)]
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tickets));
         let tls = tls::client(key, service, &self.config.clock, tickets).map_err(|_| AttemptError::Local)?;
         let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|_| AttemptError::Local)?;
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
@@ -231,6 +259,12 @@ impl ClientConnection {
         Ok((send, recv))
     }
 
+    /// For tests of what a client of ours never does.
+    #[cfg(test)]
+    pub(crate) fn quic(&self) -> &quinn::Connection {
+        &self.link.quic
+    }
+
     /// The connection that was established; none if the server showed no number, or it is over already.
     fn new(quic: quinn::Connection, service: Service, config: &ClientConfig) -> Option<Self> {
         let exporter = tls::exporter(&quic)?;
@@ -251,6 +285,3 @@ impl fmt::Debug for ClientConnection {
             .finish_non_exhaustive()
     }
 }
-
-/// Servers whose tickets are kept; each store is for one server.
-const TICKETS: usize = 1;

@@ -60,15 +60,25 @@ impl KeyserverConnection {
         prekeys: Vec<Vec<u8>>,
     ) -> Result<KeyserverReply, BoundError> {
         let inside = request.encode().map_err(RequestError::Encode)?;
-        let number = Arc::clone(&self.number).lock_owned().await;
-        let signed = key.sign_request(signer, &self.exporter(), *number, &inside)?;
-        let request = KeyserverRequest::Bound(Bound { request: signed.encode(), prekeys });
-        let pending = self.submit(request).await?;
-        // Once sent, its answer must be seen, or the number would be unknown.
-        match tokio::spawn(count(pending, number)).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(RequestError::Ended(Ended::ClosedHere).into()),
+        let mut number = Arc::clone(&self.number).lock_owned().await;
+        let mut last = None;
+        for _ in 0..2 {
+            let signed = key.sign_request(signer, &self.exporter(), *number, &inside)?;
+            let bound = Bound { request: signed.encode(), prekeys: prekeys.clone() };
+            let pending = self.submit(KeyserverRequest::Bound(bound)).await?;
+            // Once sent, its answer must be seen, or the number would be unknown.
+            let Ok((result, guard)) = tokio::spawn(count(pending, number)).await else { break };
+            match result {
+                // An earlier one was counted although its answer did not say so: the next number is due.
+                Err(RequestError::Server(error)) if error.code == ErrorCode::RequestReplayed && last.is_none() => {
+                    last = Some(RequestError::Server(error));
+                    number = guard;
+                    *number = number.saturating_add(1);
+                }
+                result => return Ok(result?),
+            }
         }
+        Err(last.unwrap_or(RequestError::Ended(Ended::ClosedHere)).into())
     }
 
     /// What both ends of this connection know and nobody else (spec §11.11.1).
@@ -108,12 +118,12 @@ pub enum BoundError {
 async fn count(
     pending: Pending<KeyserverReply>,
     mut number: OwnedMutexGuard<u32>,
-) -> Result<KeyserverReply, RequestError> {
+) -> (Result<KeyserverReply, RequestError>, OwnedMutexGuard<u32>) {
     let result = pending.await;
     if is_counted(&result) {
         *number = number.saturating_add(1);
     }
-    result
+    (result, number)
 }
 
 /// Whether the server counted the request (spec §18.10.4): it did unless it says that it never came to that.

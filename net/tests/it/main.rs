@@ -9,5 +9,12 @@
     reason = "a panic is the report"
 )]
 
+mod amplification;
+mod dialling;
+mod drain;
+mod faults;
+mod flow;
+mod keyserver;
 mod loopback;
+mod requests;
 mod world;

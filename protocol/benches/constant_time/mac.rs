@@ -78,7 +78,7 @@ fn forge(mac: &[u8; 8], class: Class) -> [u8; 8] {
 /// Times the opening of forgeries of one real message; `then` is timed too, with the real MAC and the forged one.
 fn open_and(runner: &mut CtRunner, rng: &mut BenchRng, then: fn(&[u8; 8], &[u8; 8]) -> bool) {
     let (mut alice, bob) = sessions();
-    let real = alice.seal(b"a short text", NOW).unwrap().commit().into_bytes();
+    let real = alice.seal(b"a short text", NOW, &mut ChaCha20Rng::seed_from_u64(8)).unwrap().commit().into_bytes();
     let (body, mac) = real.split_last_chunk::<8>().unwrap();
     let bob = RefCell::new((bob, ChaCha20Rng::seed_from_u64(1)));
     for class in [Class::Left, Class::Right] {
@@ -127,17 +127,17 @@ fn sessions() -> (Session, Session) {
     let local = |identity| LocalDevice { identity, registration_id: RegistrationId(1), addresses: None };
     let (mut at_alice, mut at_bob) = (Session::new(), Session::new());
     at_alice.initiate(local(&alice), &bundle, NOW, rng).unwrap().commit();
-    let first = at_alice.seal(b"hello", NOW).unwrap().commit();
+    let first = at_alice.seal(b"hello", NOW, rng).unwrap().commit();
     let first = PreKeySignalMessage::decode(first.as_bytes()).unwrap();
     let uses = LastResortUses::new();
     let prekeys =
         PrivatePrekeys { signed: &signed, one_time: None, kyber: Some(KyberPrekeyRef::OneTime(&kyber)), uses: &uses };
     assert_eq!(at_bob.accept(local(&bob), prekeys, &first, rng).unwrap().commit(), b"hello");
     for _ in 0..2 {
-        let message = at_bob.seal(b"answer", NOW).unwrap().commit();
+        let message = at_bob.seal(b"answer", NOW, rng).unwrap().commit();
         let message = SignalMessage::decode(message.as_bytes()).unwrap();
         assert_eq!(at_alice.open(&message, &mut Budget::default(), rng).unwrap().commit(), b"answer");
-        let message = at_alice.seal(b"again", NOW).unwrap().commit();
+        let message = at_alice.seal(b"again", NOW, rng).unwrap().commit();
         let message = SignalMessage::decode(message.as_bytes()).unwrap();
         assert_eq!(at_bob.open(&message, &mut Budget::default(), rng).unwrap().commit(), b"again");
     }

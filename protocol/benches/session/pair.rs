@@ -1,5 +1,6 @@
 //! Two of our sessions that talk to each other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
@@ -13,6 +14,17 @@ use waxwing_protocol::{
 
 pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
+std::thread_local! {
+    /// What sealing draws from, which is mostly nothing.
+    static RNG: RefCell<ChaCha20Rng> = RefCell::new(ChaCha20Rng::seed_from_u64(9));
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Ratchet {
+    Double,
+    Triple,
+}
+
 pub(crate) struct Pair {
     pub(crate) alice: Session,
     pub(crate) bob: Session,
@@ -23,7 +35,7 @@ impl Pair {
     /// continues a chain that Bob knows.
     pub(crate) fn talking() -> Self {
         let rng = &mut ChaCha20Rng::seed_from_u64(1);
-        let mut pair = Self::first_message(rng);
+        let mut pair = Self::first_message(Ratchet::Triple, rng);
         for _ in 0..6 {
             let back = seal(&mut pair.bob, b"pong");
             deliver(&mut pair.alice, &back, rng);
@@ -33,7 +45,16 @@ impl Pair {
         pair
     }
 
-    fn first_message(rng: &mut ChaCha20Rng) -> Self {
+    /// The same in a session with or without the post-quantum ratchet.
+    pub(crate) fn with(ratchet: Ratchet) -> Self {
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        let mut pair = Self::first_message(ratchet, rng);
+        let back = seal(&mut pair.bob, b"pong");
+        deliver(&mut pair.alice, &back, rng);
+        pair
+    }
+
+    fn first_message(ratchet: Ratchet, rng: &mut ChaCha20Rng) -> Self {
         let (alice, bob) = (IdentityKeyPair::generate(rng), IdentityKeyPair::generate(rng));
         let signed = SignedPrekey::generate(SignedPrekeyId(1), &bob, rng);
         let kyber = KyberPrekey::generate(KyberPrekeyId(1), &bob, rng);
@@ -57,7 +78,12 @@ impl Pair {
         let at_alice = LocalDevice { identity: &alice, registration_id: RegistrationId(1), addresses: None };
         let at_bob = LocalDevice { identity: &bob, registration_id: RegistrationId(2), addresses: None };
         let mut pair = Self { alice: Session::new(), bob: Session::new() };
-        pair.alice.initiate(at_alice, &bundle, NOW, rng).unwrap().commit();
+        match ratchet {
+            Ratchet::Triple => pair.alice.initiate(at_alice, &bundle, NOW, rng),
+            Ratchet::Double => pair.alice.initiate_without_post_quantum_ratchet(at_alice, &bundle, NOW, rng),
+        }
+        .unwrap()
+        .commit();
         let message = PreKeySignalMessage::decode(&seal(&mut pair.alice, b"hello")).unwrap();
         let prekeys = PrivatePrekeys {
             signed: &signed,
@@ -65,7 +91,11 @@ impl Pair {
             kyber: Some(KyberPrekeyRef::OneTime(&kyber)),
             uses: &LastResortUses::new(),
         };
-        assert_eq!(pair.bob.accept(at_bob, prekeys, &message, rng).unwrap().commit(), b"hello");
+        let accepted = match ratchet {
+            Ratchet::Triple => pair.bob.accept(at_bob, prekeys, &message, rng),
+            Ratchet::Double => pair.bob.accept_without_post_quantum_ratchet(at_bob, prekeys, &message, rng),
+        };
+        assert_eq!(accepted.unwrap().commit(), b"hello");
         pair
     }
 
@@ -79,7 +109,7 @@ impl Pair {
 }
 
 pub(crate) fn seal(session: &mut Session, plaintext: &[u8]) -> Vec<u8> {
-    session.seal(plaintext, NOW).unwrap().commit().into_bytes()
+    RNG.with_borrow_mut(|rng| session.seal(plaintext, NOW, rng).unwrap().commit().into_bytes())
 }
 
 pub(crate) fn open<'s>(session: &'s mut Session, message: &SignalMessage, rng: &mut ChaCha20Rng) -> Opened<'s> {
@@ -92,7 +122,7 @@ pub(crate) fn deliver(session: &mut Session, bytes: &[u8], rng: &mut ChaCha20Rng
 
 /// One message as an app exchanges it: what must be persisted is made on either side.
 pub(crate) fn exchange_with_deltas(from: &mut Session, to: &mut Session, plaintext: &[u8], rng: &mut ChaCha20Rng) {
-    let sealed = from.seal(plaintext, NOW).unwrap();
+    let sealed = from.seal(plaintext, NOW, rng).unwrap();
     drop(black_box(sealed.delta()));
     let bytes = sealed.commit().into_bytes();
     let opened = open_bytes(to, &bytes, rng);

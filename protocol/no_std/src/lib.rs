@@ -60,7 +60,7 @@ fn converse(suite: Suite, rng: &mut impl CryptoRng) -> Option<()> {
         }
         _ => at_alice.initiate(local(&alice), &bundle.verify().ok()?, now, rng).ok()?.commit(),
     }
-    let first = at_alice.seal(b"hello", now).ok()?.commit();
+    let first = at_alice.seal(b"hello", now, rng).ok()?.commit();
     let first = PreKeySignalMessage::decode(first.as_bytes()).ok()?;
 
     let mut at_bob = Session::new();
@@ -73,7 +73,7 @@ fn converse(suite: Suite, rng: &mut impl CryptoRng) -> Option<()> {
     };
     is(&opened.ok()?.commit(), b"hello")?;
 
-    let answer = at_bob.seal(b"hello yourself", now).ok()?.commit();
+    let answer = at_bob.seal(b"hello yourself", now, rng).ok()?.commit();
     let answer = SignalMessage::decode(answer.as_bytes()).ok()?;
     is(&at_alice.open(&answer, &mut Budget::default(), rng).ok()?.commit(), b"hello yourself")?;
 

@@ -17,14 +17,12 @@ use crate::ratchet::{ChainKey, RootKey};
 pub struct SessionSecrets {
     pub(crate) root_key: RootKey,
     pub(crate) chain_key: ChainKey,
-    /// The seam for the Triple Ratchet; derived, and wiped, so that both suites of this crate stay one code path.
-    #[cfg_attr(not(feature = "hazmat"), allow(dead_code, reason = "the seam for the Triple Ratchet"))]
     pub(crate) pq_ratchet_key: Option<PqRatchetKey>,
 }
 
 /// The third key of PQXDH's output.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct PqRatchetKey(#[allow(dead_code, reason = "as above")] pub(crate) Box<[u8; 32]>);
+pub(crate) struct PqRatchetKey(pub(crate) Box<[u8; 32]>);
 
 /// The Diffie-Hellman outputs in the order of spec §3.3; the fourth only with a one-time prekey.
 pub(super) struct Agreed {

@@ -18,8 +18,13 @@ pub(crate) enum Salt<'a> {
 /// Derives `N` keys of 32 bytes, taken in order from HKDF's output for the concatenation of `ikm`'s parts.
 ///
 /// An output that is no multiple of 32 bytes is a prefix of this one (RFC 5869 §2.3).
-#[expect(clippy::expect_used, reason = "the length is a constant, checked at compile time against RFC 5869's limit")]
 pub(crate) fn hkdf<const N: usize>(salt: Salt<'_>, ikm: &[&[u8]], info: Label) -> Zeroizing<[[u8; 32]; N]> {
+    hkdf_with(salt, ikm, &[info.as_bytes()])
+}
+
+/// As [`hkdf`] with an info that is more than a label: the concatenation of `info`'s parts, one of which is one.
+#[expect(clippy::expect_used, reason = "the length is a constant, checked at compile time against RFC 5869's limit")]
+pub(crate) fn hkdf_with<const N: usize>(salt: Salt<'_>, ikm: &[&[u8]], info: &[&[u8]]) -> Zeroizing<[[u8; 32]; N]> {
     const { assert!(N <= 255, "RFC 5869 §2.3") };
     let salt = match salt {
         Salt::None => None,
@@ -32,7 +37,7 @@ pub(crate) fn hkdf<const N: usize>(salt: Salt<'_>, ikm: &[&[u8]], info: Label) -
     }
     let (_, expand) = extract.finalize();
     let mut output = Zeroizing::new([[0; 32]; N]);
-    expand.expand(info.as_bytes(), output.as_flattened_mut()).expect("length checked at compile time");
+    expand.expand_multi_info(info, output.as_flattened_mut()).expect("length checked at compile time");
     output
 }
 

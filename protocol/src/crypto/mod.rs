@@ -10,4 +10,4 @@ mod tests;
 pub(crate) use self::cbc::{CbcError, decrypt, encrypt};
 pub(crate) use self::ctr::apply_keystream;
 pub(crate) use self::gcm_siv::{TAG_LEN, decrypt_detached, encrypt_detached};
-pub(crate) use self::kdf::{Salt, hkdf, hmac};
+pub(crate) use self::kdf::{Salt, hkdf, hkdf_with, hmac};

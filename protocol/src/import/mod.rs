@@ -1,10 +1,11 @@
 //! Moving in: records of Signal's official library become this crate's values, so that an app can migrate without losing
-//! sessions. Implements spec/05-ratchet.md §5.11 and spec/07-sender-keys.md §7.7.
+//! sessions. Implements spec/05-ratchet.md §5.11, spec/06-spqr.md §6.10 and spec/07-sender-keys.md §7.7.
 //!
 //! Only the record formats of the official library's stores; where an app keeps them is the app's.
 //! Invariants: what does not parse is an error and nothing is half imported; a state that this crate cannot continue is left
 //! out and reported.
 
+mod post_quantum;
 mod prekeys;
 mod proto;
 mod sender_keys;

@@ -165,6 +165,7 @@ impl Drop for SessionStructureSecrets<'_> {
     fn drop(&mut self) {
         let structure = &mut *self.0;
         structure.root_key.zeroize();
+        structure.pq_ratchet_state.zeroize();
         for chain in structure.sender_chain.iter_mut().chain(&mut structure.receiver_chains) {
             chain.ratchet_private.zeroize();
             if let Some(chain_key) = &mut chain.chain_key {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::proto::{
     Chain, MessageKeyRecord, PendingKyberPrekey, SessionRecord, SessionStructure, SessionStructureSecrets,
 };
-use super::{ImportError, array, require};
+use super::{ImportError, array, post_quantum, require};
 use crate::address::{RegistrationId, SessionAddresses};
 use crate::curve::{BaseKey, Decoded, IdentityKey, PrivateKey, PublicKeyError, RatchetKey, RatchetPair};
 use crate::kyber::KyberCiphertext;
@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::session::state_parts::{
     MAX_CHAINS, ReceivingChain, ReceivingChains, SendingChain, SkippedKey, State, Unacknowledged,
 };
+use crate::spqr::Spqr;
 use crate::suite::Suite;
 use crate::time::Timestamp;
 
@@ -29,7 +30,9 @@ use crate::time::Timestamp;
 pub struct ImportedSession {
     /// Persist [`Session::records`]. Without a current state a new session must be started before sending.
     pub session: Session,
-    /// States that were left out because they use the sparse post-quantum ratchet, which this crate does not speak yet.
+    /// States that were left out because their post-quantum ratchet is in a form that no version of the library has shown
+    /// (spec §6.10): messages that were on the way to them are lost, and if the current one is among them it must be
+    /// established again, by [`Session::initiate`].
     pub left_out: usize,
 }
 
@@ -48,12 +51,19 @@ pub fn session(record: &[u8], addresses: Option<SessionAddresses>) -> Result<Imp
     let mut serial = 0u32;
     let mut import = |mut structure: SessionStructure| {
         let structure = SessionStructureSecrets(&mut structure);
-        if !structure.0.pq_ratchet_state.is_empty() {
-            left_out = left_out.saturating_add(1);
-            return Ok(None);
-        }
+        let post_quantum = match structure.0.pq_ratchet_state.as_slice() {
+            [] => None,
+            record => match post_quantum::ratchet(record) {
+                Some(ratchet) => Some(Box::new(ratchet)),
+                None => {
+                    left_out = left_out.saturating_add(1);
+                    return Ok(None);
+                }
+            },
+        };
         serial = serial.saturating_add(1);
-        state(structure.0, serial.saturating_sub(1), addresses).map(|state| Some(Box::new(state)))
+        let state = state(structure.0, post_quantum, serial.saturating_sub(1), addresses);
+        state.map(|state| Some(Box::new(state)))
     };
     let current = current.map(&mut import).transpose()?.flatten();
     let mut archived = Vec::new();
@@ -64,9 +74,17 @@ pub fn session(record: &[u8], addresses: Option<SessionAddresses>) -> Result<Imp
     Ok(ImportedSession { session, left_out })
 }
 
-fn state(structure: &SessionStructure, serial: u32, addresses: Option<SessionAddresses>) -> Result<State, ImportError> {
+fn state(
+    structure: &SessionStructure,
+    post_quantum: Option<Box<Spqr>>,
+    serial: u32,
+    addresses: Option<SessionAddresses>,
+) -> Result<State, ImportError> {
     let suite = u8::try_from(structure.version).ok().and_then(Suite::from_version);
     let suite = suite.ok_or(ImportError::Invalid { field: "version" })?;
+    if post_quantum.is_some() && suite != Suite::Pqxdh {
+        return Err(ImportError::Invalid { field: "pq_ratchet_state" });
+    }
     let base_key = key(BaseKey::decode(&structure.alice_base_key), "alice_base_key")?;
     let receiving = receiving_chains(&structure.receiver_chains)?;
     Ok(State {
@@ -79,6 +97,7 @@ fn state(structure: &SessionStructure, serial: u32, addresses: Option<SessionAdd
         addresses,
         base_key,
         root_key: RootKey::from_bytes(&Zeroizing::new(array(&structure.root_key, "root_key")?)),
+        post_quantum,
         sending: sending_chain(structure)?,
         receiving,
         unacknowledged: unacknowledged(structure, suite, &base_key)?,

@@ -20,10 +20,9 @@ pub(crate) struct MessageSeed(Box<[u8; 32]>);
 /// What the sparse post-quantum ratchet contributes to a message's keys (spec §5.3).
 #[derive(Clone, Copy)]
 pub(crate) enum PqSalt<'a> {
-    /// The session has none, or the message's epoch has none yet.
+    /// The session has none, or the sender could not know that we have one (spec §6.3).
     None,
     /// The epoch's message key.
-    #[allow(dead_code, reason = "the seam for the Triple Ratchet")]
     Key(&'a [u8; 32]),
 }
 

@@ -1,7 +1,7 @@
 //! How much work messages that fail may cost (spec §5.7).
 //!
-//! Whoever can put bytes into our mailbox can make us walk a chain 25,000 steps or try a ratchet step with each archived
-//! state, for nothing. One such message is cheap (some 10 ms); the budget is for the thousandth.
+//! Whoever can put bytes into our mailbox can make us walk two chains 25,000 steps or try a ratchet step with each archived
+//! state, for nothing. One such message is cheap (some 30 ms); the budget is for the thousandth.
 
 /// Work that messages which do not open may still cause. Keep one per peer and refill it with time; or pass
 /// `&mut Budget::default()` to bound each message alone.
@@ -12,6 +12,8 @@ pub struct Budget(u32);
 
 /// A ratchet step costs a scalar multiplication, the decoding of a point and an HKDF.
 pub(super) const RATCHET_STEP: u32 = 100;
+/// A step of the post-quantum ratchet's chain is an HKDF.
+pub(super) const POST_QUANTUM_STEP: u32 = 3;
 
 /// Verifying a group message's signature costs about as much.
 pub(crate) const VERIFICATION: u32 = 100;
@@ -37,9 +39,9 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// 30,000 units: enough for the farthest honest jump in the oldest archived state.
+    /// 110,000 units: enough for the farthest honest jump of both ratchets in the oldest archived state.
     fn default() -> Self {
-        Self(30_000)
+        Self(110_000)
     }
 }
 

@@ -6,6 +6,7 @@ use super::budget::Exhausted;
 use crate::agreement::RespondError;
 use crate::curve::PublicKeyError;
 use crate::ratchet::ChainExhausted;
+use crate::spqr;
 
 /// Why a message was not sealed. The session is as it was.
 #[non_exhaustive]
@@ -35,7 +36,8 @@ pub enum OpenError {
     /// There is no state it could belong to.
     #[error("there is no session for the message")]
     NoSession,
-    /// Forged, corrupted, or meant for another session or recipient; which one is not observable.
+    /// Forged, corrupted, meant for another session or recipient, or two epochs of the post-quantum ratchet too late; which
+    /// one is not observable.
     #[error("the message failed authentication")]
     Forged,
     /// Its key was already used, or dropped as too old (spec §5.7): a duplicate or a replay. Drop the message.
@@ -58,6 +60,15 @@ pub enum OpenError {
     /// Its ratchet key is no valid point.
     #[error("ratchet key: {0}")]
     RatchetKey(PublicKeyError),
+    /// It is of a peer without the post-quantum ratchet, which the session has: forged, or a first message of a peer older
+    /// than the official library's 0.74. Accept the latter by the function that is named so if the peer is known to have
+    /// nothing better; never because a message says so.
+    #[error("the message has no part of the post-quantum ratchet")]
+    NoPostQuantumRatchet,
+    /// Its part of the post-quantum ratchet is malformed; or the message is authentic, and the part of the exchange that it
+    /// carries is wrong (spec §6.8): the peer is broken. Drop the message; start a new session if it goes on.
+    #[error("the message's part of the post-quantum ratchet is wrong")]
+    PostQuantumRatchet,
     /// Trying it would cost more than the caller's [`Budget`](crate::Budget) has left: keep it and try again later.
     #[error("the budget for messages that fail is used up")]
     OverBudget,
@@ -97,6 +108,12 @@ pub enum RecordError {
     /// A record is there that nothing refers to.
     #[error("a record belongs to nothing")]
     Stray,
+}
+
+impl From<spqr::KeyError> for SealError {
+    fn from(_: spqr::KeyError) -> Self {
+        Self::ChainExhausted
+    }
 }
 
 impl From<ChainExhausted> for SealError {

@@ -13,6 +13,7 @@ use super::{LocalDevice, MAX_ARCHIVED, Session};
 use crate::agreement::{self, Consumed, Initiation, NonContributoryAgreement};
 use crate::curve::{RatchetKey, RatchetPair};
 use crate::prekey::{Bundle, ClassicalBundle, Offer};
+use crate::spqr::{Role, Spqr};
 use crate::suite::Suite;
 use crate::time::Timestamp;
 
@@ -32,8 +33,8 @@ pub struct Archived<'s> {
 }
 
 impl Session {
-    /// Starts a state by PQXDH (spec §3.4); a current one is archived. Nothing is sent: the next [`Self::seal`] makes the
-    /// first message.
+    /// Starts a state by PQXDH (spec §3.4) with the post-quantum ratchet (spec §6); a current one is archived. Nothing is
+    /// sent: the next [`Self::seal`] makes the first message.
     ///
     /// That the bundle's [`identity_key`](Bundle::identity_key) is the right person's is for the caller to know;
     /// [`Delta::identity`] tells whether it is the one from before. Draws 96 random bytes.
@@ -47,8 +48,28 @@ impl Session {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<Initiated<'_>, NonContributoryAgreement> {
+        let mut initiation = agreement::initiate(local.identity, bundle, rng)?;
+        // PQXDH always yields it. Were it not there, no session would be better than one without the ratchet.
+        let auth_key = initiation.secrets.pq_ratchet_key.take().ok_or(NonContributoryAgreement)?;
+        let post_quantum = Box::new(Spqr::new(&auth_key.0, Role::Initiator));
+        self.start(local, &bundle.offer, initiation, Some(post_quantum), now, rng)
+    }
+
+    /// As [`Self::initiate`] without the post-quantum ratchet, for peers older than the official library's 0.74: who records
+    /// the traffic, learns the session's keys once and one day owns a quantum computer reads everything after, for as long as
+    /// the session lasts. Peers since 0.92 refuse it.
+    ///
+    /// # Errors
+    /// [`NonContributoryAgreement`]: use another bundle.
+    pub fn initiate_without_post_quantum_ratchet(
+        &mut self,
+        local: LocalDevice<'_>,
+        bundle: &Bundle,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Initiated<'_>, NonContributoryAgreement> {
         let initiation = agreement::initiate(local.identity, bundle, rng)?;
-        self.start(local, &bundle.offer, initiation, now, rng)
+        self.start(local, &bundle.offer, initiation, None, now, rng)
     }
 
     /// As [`Self::initiate`] by X3DH, for peers without Kyber prekeys: whoever records the traffic and one day owns a
@@ -64,7 +85,7 @@ impl Session {
         rng: &mut impl CryptoRng,
     ) -> Result<Initiated<'_>, NonContributoryAgreement> {
         let initiation = agreement::initiate_without_post_quantum_secrecy(local.identity, bundle, rng)?;
-        self.start(local, &bundle.offer, initiation, now, rng)
+        self.start(local, &bundle.offer, initiation, None, now, rng)
     }
 
     /// Archives the current state, so that the next message needs a new agreement; messages of the old state still open.
@@ -79,6 +100,7 @@ impl Session {
         local: LocalDevice<'_>,
         offer: &Offer,
         initiation: Initiation,
+        post_quantum: Option<Box<Spqr>>,
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<Initiated<'_>, NonContributoryAgreement> {
@@ -98,6 +120,7 @@ impl Session {
             addresses: local.addresses,
             base_key,
             root_key,
+            post_quantum,
             sending: SendingChain::new(ratchet, chain_key, 0),
             receiving: ReceivingChains::starting_with(theirs, secrets.chain_key),
             unacknowledged: Some(Unacknowledged { since: now, one_time_prekey_id, signed_prekey_id, kyber }),

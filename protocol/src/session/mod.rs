@@ -1,4 +1,4 @@
-//! Sessions with one device of a peer. Implements spec/05-ratchet.md §5.4 to §5.10.
+//! Sessions with one device of a peer. Implements spec/05-ratchet.md §5.4 to §5.10 and spec/06-spqr.md §6.8, §6.9.
 //!
 //! ```text
 //!            initiate, accept                 seal, open
@@ -118,6 +118,14 @@ impl Session {
     #[must_use]
     pub fn remote_registration_id(&self) -> Option<RegistrationId> {
         self.current.as_ref().map(|state| state.remote_registration_id)
+    }
+
+    /// How many exchanges of the post-quantum ratchet the current state's messages are sent with; none where it has no such
+    /// ratchet (spec §6.3).
+    #[must_use]
+    pub fn post_quantum_epoch(&self) -> Option<u64> {
+        let ratchet = self.current.as_ref()?.post_quantum.as_ref()?;
+        Some(ratchet.sending_epoch().0)
     }
 
     /// Whether the peer has answered. Until then every message is a first message.

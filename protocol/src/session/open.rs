@@ -7,8 +7,8 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::budget::{Budget, RATCHET_STEP};
-use super::change::{Change, RatchetStep};
+use super::budget::{Budget, POST_QUANTUM_STEP, RATCHET_STEP};
+use super::change::{Change, RatchetChange, RatchetStep};
 use super::delta::{Delta, IdentityEvent};
 use super::error::OpenError;
 use super::receiving::{ReceivingChain, Step};
@@ -18,6 +18,7 @@ use crate::agreement::Consumed;
 use crate::curve::{IdentityKey, RatchetPair};
 use crate::message::{PreKeySignalMessage, SignalMessage};
 use crate::ratchet::PqSalt;
+use crate::spqr::{self, KeyError};
 
 /// A message that was opened and a session that has not moved yet.
 #[must_use = "persist the delta, then commit; drop to leave the session unchanged"]
@@ -42,6 +43,9 @@ pub(super) enum Target {
     /// One that the message itself began, the change already applied.
     New(Box<State>),
 }
+
+/// A plaintext, and what its message did to the post-quantum ratchet.
+type Authenticated = (Zeroizing<Vec<u8>>, Option<Box<spqr::Step>>);
 
 /// What a state makes of a message.
 pub(super) struct Trial {
@@ -153,11 +157,13 @@ impl State {
             return Err(OpenError::WrongSuite);
         }
         self.check_addresses(message)?;
+        self.spend_on_post_quantum_ratchet(message, budget)?;
         match self.receiving.find(&message.claimed_ratchet_key()) {
             Some((position, chain)) => {
                 let step = chain.step_to(message.counter(), budget)?;
-                let plaintext = self.authenticate(chain, &step, message)?;
-                Ok(Trial { change: Change::Chain { position, step }, plaintext })
+                let (plaintext, post_quantum) = self.authenticate(chain, &step, message)?;
+                let ratchet = RatchetChange::Chain { position, step };
+                Ok(Trial { change: Change { ratchet, post_quantum }, plaintext })
             }
             None => self.try_ratchet_step(message, budget, rng),
         }
@@ -185,29 +191,69 @@ impl State {
         let mut receiving = self.receiving.fresh(claimed, chain_key);
         let step = receiving.step_to(message.counter(), budget)?;
         // Before anything more is computed: whoever sends this must hold the root key.
-        let plaintext = self.authenticate(&receiving, &step, message)?;
+        let (plaintext, post_quantum) = self.authenticate(&receiving, &step, message)?;
         receiving.apply(step);
 
         let ratchet = RatchetPair::generate(rng);
         let (root_key, chain_key) = root_key.step(&ratchet.private, &theirs).map_err(|_| OpenError::Forged)?;
         let previous_counter = self.sending.chain_key.index().saturating_sub(1);
         let sending = SendingChain::new(ratchet, chain_key, previous_counter);
-        Ok(Trial { change: Change::Ratchet(Box::new(RatchetStep { root_key, receiving, sending })), plaintext })
+        let ratchet = RatchetChange::Ratchet(Box::new(RatchetStep { root_key, receiving, sending }));
+        Ok(Trial { change: Change { ratchet, post_quantum }, plaintext })
     }
 
-    /// MAC first, over the whole message and in constant time; only then padding is looked at, and both fail alike.
+    /// Before either ratchet walks a step.
+    fn spend_on_post_quantum_ratchet(&self, message: &SignalMessage, budget: &mut Budget) -> Result<(), OpenError> {
+        let Some(ratchet) = &self.post_quantum else { return Ok(()) };
+        let field = message.pq_ratchet().ok_or(OpenError::NoPostQuantumRatchet)?;
+        let steps = ratchet.steps_to(field).map_err(|error| post_quantum_error(error, message.counter()))?;
+        Ok(budget.spend(steps.saturating_mul(POST_QUANTUM_STEP))?)
+    }
+
+    /// The key of the post-quantum ratchet, then the message, and only when it is authentic what it carries for that ratchet
+    /// (spec §6.8).
     fn authenticate(
         &self,
         chain: &ReceivingChain,
         step: &Step,
         message: &SignalMessage,
+    ) -> Result<Authenticated, OpenError> {
+        let Some(ratchet) = &self.post_quantum else {
+            return Ok((self.decrypt(chain, step, message, PqSalt::None)?, None));
+        };
+        let field = message.pq_ratchet().ok_or(OpenError::NoPostQuantumRatchet)?;
+        let opening = ratchet.open(field).map_err(|error| post_quantum_error(error, message.counter()))?;
+        let salt = ratchet.key(&opening).map_or(PqSalt::None, |key| PqSalt::Key(key.as_bytes()));
+        let plaintext = self.decrypt(chain, step, message, salt)?;
+        let step = ratchet.receive(opening).map_err(|_| OpenError::PostQuantumRatchet)?;
+        Ok((plaintext, Some(Box::new(step))))
+    }
+
+    /// MAC first, over the whole message and in constant time; only then padding is looked at, and both fail alike.
+    fn decrypt(
+        &self,
+        chain: &ReceivingChain,
+        step: &Step,
+        message: &SignalMessage,
+        salt: PqSalt<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let keys = chain.message_keys(step, PqSalt::None).ok_or(OpenError::Forged)?;
+        let keys = chain.message_keys(step, salt).ok_or(OpenError::Forged)?;
         let (sender, recipient): (&IdentityKey, &IdentityKey) = (&self.remote_identity, &self.local_identity);
         if !message.is_authentic(&keys, sender, recipient) {
             return Err(OpenError::Forged);
         }
         keys.decrypt(message.ciphertext()).map(Zeroizing::new).map_err(|_| OpenError::Forged)
+    }
+}
+
+/// The Double Ratchet still has the message's key. Where the other ratchet has not, the message is not what its sender made,
+/// or older than that ratchet keeps: which of the two, nothing authenticated tells.
+const fn post_quantum_error(error: spqr::OpenError, counter: u32) -> OpenError {
+    match error {
+        spqr::OpenError::Message(spqr::MessageError::Absent) => OpenError::NoPostQuantumRatchet,
+        spqr::OpenError::Message(_) | spqr::OpenError::Version(_) => OpenError::PostQuantumRatchet,
+        spqr::OpenError::Key(KeyError::TooFarAhead { ahead }) => OpenError::TooFarAhead { counter, ahead },
+        spqr::OpenError::Key(KeyError::Future(_) | KeyError::Gone | KeyError::Exhausted) => OpenError::Forged,
     }
 }
 

@@ -1,16 +1,20 @@
 //! Sealing a message (spec §5.4, §5.5).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use rand_core::CryptoRng;
+
 use super::Session;
-use super::change::Change;
+use super::change::{Change, RatchetChange};
 use super::delta::{Delta, IdentityEvent};
 use super::error::SealError;
 use super::state::{State, Unacknowledged};
 use crate::agreement::Consumed;
 use crate::message::{self, CiphertextMessage, MAX_MESSAGE_LEN, MessageKind, PreKeyWrapper, SignalParts};
 use crate::ratchet::PqSalt;
+use crate::spqr::Sent;
 use crate::time::Timestamp;
 
 /// How long a state is good for sending without an answer (spec §5.5).
@@ -32,11 +36,17 @@ impl Session {
     /// Seals `plaintext` for the peer's device (spec §5.4). Dropping the result leaves the session as it was.
     ///
     /// The ciphertext is at most 16 bytes longer, the message some 60 to 100 bytes more than that, and some 1,800 until
-    /// the peer has answered. It hides content, not length: pad `plaintext` first if its length says something.
+    /// the peer has answered. It hides content, not length: pad `plaintext` first if its length says something. Draws 64
+    /// random bytes when the post-quantum ratchet needs a key pair, 32 when it encapsulates (spec §6.7), mostly none.
     ///
     /// # Errors
     /// [`SealError`] says whether to start a new session.
-    pub fn seal(&mut self, plaintext: &[u8], now: Timestamp) -> Result<Sealed<'_>, SealError> {
+    pub fn seal(
+        &mut self,
+        plaintext: &[u8],
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Sealed<'_>, SealError> {
         let state = self.current.as_deref_mut().ok_or(SealError::NoSession)?;
         if plaintext.len() > MAX_MESSAGE_LEN.saturating_sub(OVERHEAD) {
             return Err(SealError::TooLong { got: plaintext.len() });
@@ -44,8 +54,15 @@ impl Session {
         if state.unacknowledged.as_ref().is_some_and(|waiting| now.since(waiting.since) > MAX_UNACKNOWLEDGED) {
             return Err(SealError::UnacknowledgedTooLong);
         }
-        let change = Change::Sent { chain_key: state.sending.chain_key.next()? };
-        let bytes = state.ratchet_message(plaintext);
+        let ratchet = RatchetChange::Sent { chain_key: state.sending.chain_key.next()? };
+        let (bytes, post_quantum) = match state.post_quantum.as_ref().map(|ratchet| ratchet.send(rng)).transpose()? {
+            None => (state.ratchet_message(plaintext, PqSalt::None, None), None),
+            Some(Sent { field, key, step }) => {
+                let bytes = state.ratchet_message(plaintext, PqSalt::Key(key.as_bytes()), Some(field));
+                (bytes, Some(Box::new(step)))
+            }
+        };
+        let change = Change { ratchet, post_quantum };
         let message = match &state.unacknowledged {
             None => CiphertextMessage { kind: MessageKind::Signal, bytes },
             Some(waiting) => CiphertextMessage { kind: MessageKind::PreKey, bytes: state.wrap(waiting, bytes) },
@@ -55,8 +72,8 @@ impl Session {
 }
 
 impl State {
-    fn ratchet_message(&self, plaintext: &[u8]) -> Vec<u8> {
-        let keys = self.sending.chain_key.message_seed().message_keys(PqSalt::None);
+    fn ratchet_message(&self, plaintext: &[u8], salt: PqSalt<'_>, pq_ratchet: Option<Vec<u8>>) -> Vec<u8> {
+        let keys = self.sending.chain_key.message_seed().message_keys(salt);
         // Like the official library: addresses only until the peer has answered (spec §4.6).
         let addresses = self.unacknowledged.as_ref().and(self.addresses);
         message::seal(SignalParts {
@@ -65,7 +82,7 @@ impl State {
             counter: self.sending.chain_key.index(),
             previous_counter: self.sending.previous_counter,
             ciphertext: keys.encrypt(plaintext),
-            pq_ratchet: None,
+            pq_ratchet,
             addresses: addresses.map(|addresses| addresses.sending()),
             keys: &keys,
             sender: &self.local_identity,

@@ -1,5 +1,6 @@
 //! One state of a session: what one agreement grew into (spec §5.1, §5.5).
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use super::receiving::ReceivingChains;
@@ -9,6 +10,7 @@ use crate::kyber::KyberCiphertext;
 use crate::message::PreKeySignalMessage;
 use crate::prekey::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
 use crate::ratchet::{ChainKey, RootKey};
+use crate::spqr::Spqr;
 use crate::suite::Suite;
 use crate::time::Timestamp;
 
@@ -24,6 +26,8 @@ pub(crate) struct State {
     /// The initiator's ephemeral key: with the suite, the state's name (spec §5.6).
     pub(crate) base_key: BaseKey,
     pub(crate) root_key: RootKey,
+    /// The third ratchet (spec §6); a state that began without it never gets it.
+    pub(crate) post_quantum: Option<Box<Spqr>>,
     pub(crate) sending: SendingChain,
     pub(crate) receiving: ReceivingChains,
     /// On the initiator's side until the peer's first answer: what every message must repeat.
@@ -73,6 +77,7 @@ impl fmt::Debug for State {
             addresses: _,
             base_key: _,
             root_key: _,
+            post_quantum,
             sending: _,
             receiving: _,
             unacknowledged,
@@ -82,6 +87,7 @@ impl fmt::Debug for State {
             .field("suite", suite)
             .field("remote_identity", remote_identity)
             .field("acknowledged", &unacknowledged.is_none())
+            .field("post_quantum", &post_quantum.is_some())
             .finish_non_exhaustive()
     }
 }

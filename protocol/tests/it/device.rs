@@ -43,6 +43,13 @@ impl Device {
         Self { party, session: Session::new(), records: BTreeMap::new(), rng, budget: Budget::default() }
     }
 
+    /// A device whose sessions have the Double Ratchet alone.
+    pub fn without_post_quantum_ratchet(name: u8, seed: u64) -> Self {
+        let mut device = Self::new(name, seed);
+        device.party.ratchet = crate::party::Ratchet::Double;
+        device
+    }
+
     /// Forgets everything but the disk.
     pub fn restart(&mut self) {
         self.session = Session::load(&self.records).unwrap();
@@ -66,7 +73,7 @@ impl Device {
 
     /// None if the process died: then nothing was sent.
     pub fn seal(&mut self, plaintext: &[u8], fate: Fate) -> Option<CiphertextMessage> {
-        let sealed = self.session.seal(plaintext, NOW).unwrap();
+        let sealed = self.session.seal(plaintext, NOW, &mut crate::party::draw()).unwrap();
         if fate != Fate::DiesBefore {
             store(&mut self.records, &sealed.delta());
         }

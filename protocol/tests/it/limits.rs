@@ -10,10 +10,11 @@ use crate::party::{Kyber, NOW, OneTime, Party, first_message, open, ordinary_mes
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
-/// Two acknowledged ends; the second has just opened message 0 of the first's chain.
+/// Two acknowledged ends with the Double Ratchet alone (`post_quantum.rs` has the other's limits); the second has just opened message 0 of the first's chain.
 fn pair(seed: u64) -> (Session, Session, rand_chacha::ChaCha20Rng) {
     let mut rng = rng(seed);
-    let (alice, bob) = (Party::new(1, &mut rng), Party::new(2, &mut rng));
+    let (alice, bob) =
+        (Party::without_post_quantum_ratchet(1, &mut rng), Party::without_post_quantum_ratchet(2, &mut rng));
     let mut at_alice = alice.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
     let first = first_message(&mut at_alice, b"first");
     let mut at_bob = Session::new();
@@ -63,7 +64,7 @@ fn what_was_skipped_in_several_jumps_is_dropped_oldest_first() {
 fn a_jump_of_25000_opens_and_one_more_is_refused_before_any_work() {
     let (mut alice, mut bob, mut rng) = pair(3);
     for _ in 0..25_000 {
-        let _ = alice.seal(b"", NOW).unwrap().commit();
+        let _ = alice.seal(b"", NOW, &mut crate::party::draw()).unwrap().commit();
     }
     let at_the_cap = ordinary_message(&mut alice, b"cap");
     let beyond = ordinary_message(&mut alice, b"beyond");
@@ -144,7 +145,7 @@ fn a_state_keeps_five_receiving_chains() {
 
 #[test]
 fn a_session_keeps_forty_archived_states_and_their_records_and_no_more() {
-    let (mut alice, mut bob) = (Device::new(1, 8), Device::new(2, 8));
+    let (mut alice, mut bob) = (Device::without_post_quantum_ratchet(1, 8), Device::without_post_quantum_ratchet(2, 8));
     let mut firsts = Vec::new();
     for _ in 0..43 {
         alice.initiate(&bob.party, Suite::Pqxdh, OneTime::Without);
@@ -166,18 +167,19 @@ fn a_session_keeps_forty_archived_states_and_their_records_and_no_more() {
 #[test]
 fn an_unanswered_session_stops_sending_after_30_days_and_not_before() {
     let mut rng = rng(9);
-    let (alice, bob) = (Party::new(1, &mut rng), Party::new(2, &mut rng));
+    let (alice, bob) =
+        (Party::without_post_quantum_ratchet(1, &mut rng), Party::without_post_quantum_ratchet(2, &mut rng));
     let mut session = alice.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
     let at = |days: u64| Timestamp(NOW.0 + days * DAY);
-    assert!(session.seal(b"in time", at(30)).is_ok());
+    assert!(session.seal(b"in time", at(30), &mut crate::party::draw()).is_ok());
     let late = Timestamp(at(30).0 + 1);
-    assert_eq!(session.seal(b"late", late).unwrap_err(), SealError::UnacknowledgedTooLong);
+    assert_eq!(session.seal(b"late", late, &mut crate::party::draw()).unwrap_err(), SealError::UnacknowledgedTooLong);
     let first = first_message(&mut session, b"first");
     let mut at_bob = Session::new();
     let _ = bob.accept(&mut at_bob, &alice, &first, Kyber::OneTime, &mut rng).unwrap().commit();
     let answer = ordinary_message(&mut at_bob, b"answer");
     open(&mut session, &answer, &mut rng).unwrap();
-    assert!(session.seal(b"after an answer there is no end", at(10_000)).is_ok());
+    assert!(session.seal(b"after an answer there is no end", at(10_000), &mut crate::party::draw()).is_ok());
 }
 
 #[test]
@@ -186,7 +188,10 @@ fn a_plaintext_at_the_limit_travels_and_a_longer_one_is_refused() {
     let limit = MAX_MESSAGE_LEN - 2048;
     let message = ordinary_message(&mut alice, &vec![7; limit]);
     assert_eq!(open(&mut bob, &message, &mut rng).unwrap().len(), limit);
-    assert_eq!(alice.seal(&vec![7; limit + 1], NOW).unwrap_err(), SealError::TooLong { got: limit + 1 });
+    assert_eq!(
+        alice.seal(&vec![7; limit + 1], NOW, &mut crate::party::draw()).unwrap_err(),
+        SealError::TooLong { got: limit + 1 }
+    );
 }
 
 #[test]
@@ -194,7 +199,7 @@ fn without_a_state_nothing_seals_or_opens() {
     let (mut alice, _, mut rng) = pair(11);
     let message = ordinary_message(&mut alice, b"text");
     let mut empty = Session::new();
-    assert_eq!(empty.seal(b"", NOW).unwrap_err(), SealError::NoSession);
+    assert_eq!(empty.seal(b"", NOW, &mut crate::party::draw()).unwrap_err(), SealError::NoSession);
     assert_eq!(open(&mut empty, &message, &mut rng), Err(OpenError::NoSession));
     assert_eq!(Session::load(Vec::<(Vec<u8>, Vec<u8>)>::new()).map(|session| session.is_established()), Ok(false));
 }
@@ -203,7 +208,7 @@ fn without_a_state_nothing_seals_or_opens() {
 fn a_dropped_guard_changes_nothing() {
     let (mut alice, mut bob, mut rng) = pair(12);
     let before = records(&alice);
-    drop(alice.seal(b"never sent", NOW).unwrap());
+    drop(alice.seal(b"never sent", NOW, &mut crate::party::draw()).unwrap());
     drop(alice.archive());
     assert_eq!(records(&alice), before);
     let message = ordinary_message(&mut alice, b"text");
@@ -216,7 +221,8 @@ fn a_dropped_guard_changes_nothing() {
 #[test]
 fn a_second_agreement_reports_whether_the_identity_is_the_one_from_before() {
     let mut rng = rng(13);
-    let (alice, bob) = (Party::new(1, &mut rng), Party::new(2, &mut rng));
+    let (alice, bob) =
+        (Party::without_post_quantum_ratchet(1, &mut rng), Party::without_post_quantum_ratchet(2, &mut rng));
     let mut at_bob = Session::new();
     let expect_events = [IdentityEvent::First(*alice.identity.public_key()), IdentityEvent::Unchanged];
     for expected in expect_events {
@@ -226,7 +232,7 @@ fn a_second_agreement_reports_whether_the_identity_is_the_one_from_before() {
         assert_eq!((opened.identity(), opened.delta().identity()), (expected, expected));
         let _ = opened.commit();
     }
-    let impostor = Party::new(1, &mut rng);
+    let impostor = Party::without_post_quantum_ratchet(1, &mut rng);
     let mut at_impostor = impostor.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
     let first = first_message(&mut at_impostor, b"first");
     let before = records(&at_bob);
@@ -240,7 +246,8 @@ fn a_second_agreement_reports_whether_the_identity_is_the_one_from_before() {
 #[test]
 fn a_first_message_of_a_known_state_is_not_accepted_anew() {
     let mut rng = rng(14);
-    let (alice, bob) = (Party::new(1, &mut rng), Party::new(2, &mut rng));
+    let (alice, bob) =
+        (Party::without_post_quantum_ratchet(1, &mut rng), Party::without_post_quantum_ratchet(2, &mut rng));
     let mut at_alice = alice.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
     let (first, second) = (first_message(&mut at_alice, b"1"), first_message(&mut at_alice, b"2"));
     let mut at_bob = Session::new();
@@ -257,7 +264,11 @@ fn a_first_message_of_a_known_state_is_not_accepted_anew() {
 #[test]
 fn a_first_message_that_names_a_known_state_and_another_identity_is_refused() {
     let mut rng = rng(16);
-    let (alice, bob, mallory) = (Party::new(1, &mut rng), Party::new(2, &mut rng), Party::new(3, &mut rng));
+    let (alice, bob, mallory) = (
+        Party::without_post_quantum_ratchet(1, &mut rng),
+        Party::without_post_quantum_ratchet(2, &mut rng),
+        Party::new(3, &mut rng),
+    );
     let mut at_alice = alice.initiate(&bob, Suite::Pqxdh, OneTime::With, &mut rng);
     let (first, second) = (first_message(&mut at_alice, b"1"), first_message(&mut at_alice, b"2"));
     let mut at_bob = Session::new();

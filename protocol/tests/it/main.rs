@@ -24,6 +24,7 @@ mod limits;
 mod memory;
 mod model;
 mod party;
+mod post_quantum;
 mod properties;
 mod proto;
 mod records;

@@ -97,7 +97,7 @@ fn long_term_keys() {
 /// Root key, chain keys, ratchet keys, kept seeds and plaintexts, as another implementation computes them.
 fn sessions() {
     let setup = &mut rng(2);
-    let (alice, bob) = (Party::new(1, setup), Party::new(2, setup));
+    let (alice, bob) = (Party::without_post_quantum_ratchet(1, setup), Party::without_post_quantum_ratchet(2, setup));
     let mut initiator = Initiator::new(&alice, &bob, Suite::Pqxdh, OneTime::With, setup);
     let first = PreKeySignalMessage::decode(&initiator.first_message(b"hello")).unwrap();
     // The responder draws its ratchet key from a generator that we can draw from as well.
@@ -137,7 +137,7 @@ fn sessions() {
     let _ = ordinary_message(&mut at_bob, b"answer");
     assert_none_found(&needles[1..2]);
     // Deltas and records hold everything; a session that was loaded holds it again.
-    drop(at_bob.seal(b"not sent", NOW).unwrap().delta());
+    drop(at_bob.seal(b"not sent", NOW, &mut crate::party::draw()).unwrap().delta());
     let records: Vec<_> = at_bob.records().collect();
     let again = Session::load(records.iter().map(|(key, value)| (key.as_bytes(), value.as_slice()))).unwrap();
     drop(records);

@@ -17,6 +17,20 @@ pub fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
+/// Randomness for sealing where a test does not care: other bytes at every call, the same in every run of a test.
+pub fn draw() -> ChaCha20Rng {
+    let call = CALLS.get();
+    CALLS.set(call + 1);
+    rng(0x5EA1_0000_0000 + call)
+}
+
+/// [`draw`] begins anew.
+pub fn draw_from_the_start() {
+    CALLS.set(0);
+}
+
+std::thread_local!(static CALLS: core::cell::Cell<u64> = const { core::cell::Cell::new(0) });
+
 /// Which optional parts a bundle has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OneTime {
@@ -31,7 +45,16 @@ pub enum Kyber {
     LastResort,
 }
 
+/// Which ratchets a party's PQXDH sessions have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ratchet {
+    /// The Double Ratchet alone: for what is about it, and for parties that a test plays by hand.
+    Double,
+    Triple,
+}
+
 pub struct Party {
+    pub ratchet: Ratchet,
     pub identity: IdentityKeyPair,
     pub registration_id: RegistrationId,
     pub address: DeviceAddress,
@@ -46,6 +69,7 @@ impl Party {
         let identity = IdentityKeyPair::generate(rng);
         let base = u32::from(name) * 100;
         Self {
+            ratchet: Ratchet::Triple,
             registration_id: RegistrationId::generate(rng),
             address: DeviceAddress { service_id: ServiceId::aci([name; 16]), device_id: DeviceId::new(1).unwrap() },
             signed: SignedPrekey::generate(SignedPrekeyId(base + 1), &identity, rng),
@@ -54,6 +78,11 @@ impl Party {
             uses: LastResortUses::new(),
             identity,
         }
+    }
+
+    /// A party whose sessions have the Double Ratchet alone.
+    pub fn without_post_quantum_ratchet(name: u8, rng: &mut ChaCha20Rng) -> Self {
+        Self { ratchet: Ratchet::Double, ..Self::new(name, rng) }
     }
 
     pub fn local(&self, peer: &Self) -> LocalDevice<'_> {
@@ -117,7 +146,10 @@ impl Party {
         let prekeys = self.prekeys_for(message, kyber);
         match message.suite() {
             Suite::X3dh => session.accept_without_post_quantum_secrecy(self.local(peer), prekeys, message, rng),
-            _ => session.accept(self.local(peer), prekeys, message, rng),
+            _ => match self.ratchet {
+                Ratchet::Triple => session.accept(self.local(peer), prekeys, message, rng),
+                Ratchet::Double => session.accept_without_post_quantum_ratchet(self.local(peer), prekeys, message, rng),
+            },
         }
     }
 
@@ -154,7 +186,12 @@ impl Party {
                 let bundle = peer.classical_bundle(one_time);
                 session.initiate_without_post_quantum_secrecy(local, &bundle, NOW, rng).unwrap()
             }
-            _ => session.initiate(local, &peer.bundle(one_time), NOW, rng).unwrap(),
+            _ => match self.ratchet {
+                Ratchet::Triple => session.initiate(local, &peer.bundle(one_time), NOW, rng).unwrap(),
+                Ratchet::Double => {
+                    session.initiate_without_post_quantum_ratchet(local, &peer.bundle(one_time), NOW, rng).unwrap()
+                }
+            },
         }
     }
 }
@@ -205,14 +242,14 @@ impl Published {
 
 /// Seals and decodes, as the peer would see it.
 pub fn first_message(session: &mut Session, plaintext: &[u8]) -> PreKeySignalMessage {
-    let sealed = session.seal(plaintext, NOW).unwrap().commit();
+    let sealed = session.seal(plaintext, NOW, &mut draw()).unwrap().commit();
     assert_eq!(sealed.kind(), MessageKind::PreKey);
     PreKeySignalMessage::decode(sealed.as_bytes()).unwrap()
 }
 
 /// Seals and decodes, as the peer would see it.
 pub fn ordinary_message(session: &mut Session, plaintext: &[u8]) -> SignalMessage {
-    let sealed = session.seal(plaintext, NOW).unwrap().commit();
+    let sealed = session.seal(plaintext, NOW, &mut draw()).unwrap().commit();
     assert_eq!(sealed.kind(), MessageKind::Signal);
     SignalMessage::decode(sealed.as_bytes()).unwrap()
 }

@@ -6,17 +6,35 @@
 //! ```
 //! Invariants: a [`Commit`] that succeeds means stable storage; numbers of a mailbox ascend and are never given twice, not even
 //! over a crash; whatever fails leaves the store as it was; no method blocks on another mailbox.
-//! Not here: who may ask ([`crate::service`] proves owners and work), connections, clocks: `now` is an argument.
-use std::{future::Future, sync::Arc};
+//! Not here: who may ask (the service proves owners and work), connections, clocks: `now` is an argument.
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use waxwing_wire::{
-    delivery::LaneHash,
     frame::ErrorCode,
     id::{DeliveryId, MailboxId},
     padding::{Envelope, EnvelopeHash},
     relay::{Ack, AddLane, EndLane, LaneNumber, MailboxState, RotateLane},
     time::Timestamp,
 };
+
+mod calendar;
+mod commit;
+mod directory;
+mod disk;
+mod mailbox;
+mod mailboxes;
+mod memory;
+mod sqlite;
+
+pub use commit::Commit;
+pub use mailboxes::{Mailboxes, Rules};
+pub use memory::{Memory, MemoryStore};
+pub use sqlite::{OpenError, Sqlite, SqliteStore};
+
+pub use crate::ledger::{Life, Quota, Via};
 
 /// Where mailboxes live. One conformance suite (`relay/tests/it/conformance`) says what every implementation does.
 pub trait Store: Send + Sync + 'static {
@@ -27,6 +45,9 @@ pub trait Store: Send + Sync + 'static {
         mailbox: NewMailbox,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), CreateError>> + Send;
+
+    /// Adds an invitation, by its hash. It serves once; the same again, before or after, is another one.
+    fn add_invite(&self, hash: [u8; 32]) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
     /// The owner's key, from memory: absent and present take the same time. None for absent, closed and deleted ones.
     fn owner_key(&self, mailbox: &MailboxId) -> Option<[u8; 32]>;
@@ -82,6 +103,9 @@ pub trait Store: Send + Sync + 'static {
     fn put(&self, envelope: NewEnvelope, now: Timestamp) -> impl Future<Output = Result<Admitted, PutError>> + Send;
 
     /// The lane that an online-only envelope goes by; it is shown to the watcher and never stored (spec §14.6.2).
+    ///
+    /// # Errors
+    /// [`PutError::Refused`], [`PutError::Size`].
     fn put_online(&self, envelope: NewEnvelope, now: Timestamp) -> Result<(), PutError>;
 
     /// Makes `watcher` the one that hears of the mailbox; the one before hears [`Watcher::superseded`]. From here on the watcher
@@ -144,24 +168,6 @@ pub struct NewMailbox {
     pub invite: Option<[u8; 32]>,
 }
 
-/// What shows that an envelope may enter.
-#[derive(Clone, Copy, Debug)]
-pub enum Via {
-    /// A delivery key, whose hash this is.
-    Lane(LaneHash),
-    /// Work, which the service has verified: the strangers' lane.
-    Strangers,
-}
-
-/// How long an envelope is kept.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Life {
-    /// 1 day.
-    Day,
-    /// 14 days.
-    Fortnight,
-}
-
 /// An envelope on its way in.
 #[derive(Clone, Debug)]
 pub struct NewEnvelope {
@@ -192,11 +198,8 @@ pub struct StoredEnvelope {
     pub envelope: Arc<Envelope>,
 }
 
-/// Resolves when what it stands for is on stable storage, or when that failed and nothing was accepted.
-pub type Commit = futures_util::future::BoxFuture<'static, Result<(), Unavailable>>;
-
 /// An envelope was taken in, or was there before.
-#[allow(missing_debug_implementations, reason = "a future")]
+#[derive(Debug)]
 #[must_use = "nothing is accepted before the commit"]
 pub struct Admitted {
     /// Whether this very envelope was there before; nothing was added, and nobody was told.
@@ -310,4 +313,9 @@ pub enum AckError {
     /// See [`Unavailable`].
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+/// Nothing panics while it holds a lock of this module, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

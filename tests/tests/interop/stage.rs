@@ -156,7 +156,12 @@ impl<'p> Pair<'p> {
 
 /// Runs something with as many seeds as the environment asks for. A failure says how to run just that again.
 pub(crate) fn runs(name: &str, one: impl Fn(u64) -> Result<(), Failed>) -> Result<(), Failed> {
-    let count = number("WAXWING_INTEROP_RUNS").unwrap_or(3);
+    runs_of(3, name, one)
+}
+
+/// As [`runs`] with another number where the environment does not ask.
+pub(crate) fn runs_of(default: u64, name: &str, one: impl Fn(u64) -> Result<(), Failed>) -> Result<(), Failed> {
+    let count = number("WAXWING_INTEROP_RUNS").unwrap_or(default);
     let first = number("WAXWING_INTEROP_SEED").unwrap_or_else(clock);
     for seed in (0..count).map(|run| first.wrapping_add(run)) {
         one(seed).map_err(|failed| {

@@ -314,6 +314,11 @@ impl Spqr {
         Some(SpqrChain { counter: link.number(1).unwrap_or(0), next })
     }
 
+    /// The number of the exchange's state in the library's record.
+    pub(crate) fn exchange_state(&self) -> u64 {
+        self.fields.nested(3).unwrap().0[0].0.into()
+    }
+
     /// The authenticator's root and MAC key, wherever the state keeps them: two strings of 32 bytes in one message.
     pub(crate) fn authenticator(&self) -> ([u8; 32], [u8; 32]) {
         let state = self.fields.nested(3).unwrap();

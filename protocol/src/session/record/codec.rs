@@ -25,6 +25,10 @@ impl Writer {
         self.0.push(value);
     }
 
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_be_bytes());
+    }
+
     pub(crate) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }
@@ -67,6 +71,19 @@ impl<'a> Reader<'a> {
     pub(crate) fn u8(&mut self) -> Result<u8, RecordError> {
         let [value] = *self.array::<1>()?;
         Ok(value)
+    }
+
+    /// 0 or 1.
+    pub(crate) fn flag(&mut self) -> Result<bool, RecordError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(RecordError::Malformed),
+        }
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, RecordError> {
+        self.array().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, RecordError> {

@@ -4,20 +4,24 @@
 //! 'h'                          head: which states there are, in which order
 //! 's' ‖ serial                 one state without kept keys, at most 1 KiB once acknowledged
 //! 'k' ‖ serial ‖ chain ‖ block up to 32 kept keys of one chain
+//! 'q' ‖ serial                 its post-quantum ratchet without what is long
+//! 'b' ‖ serial ‖ part          what is long: a decapsulation key, half a ciphertext, chunks so far
+//! 'p' ‖ serial ‖ epoch ‖ block up to 32 kept keys of one of its chains
 //! ```
-//! So an ordinary message rewrites one small record, and a session that skipped many is as cheap to use as any.
+//! So an ordinary message rewrites one or two small records, and a session that skipped many is as cheap to use as any.
 
 mod codec;
 mod head;
 mod kept;
 mod load;
+mod post_quantum;
 mod state_record;
 
 use alloc::vec::Vec;
 
 pub(crate) use self::codec::{Reader, Writer};
 use super::Session;
-use super::change::Change;
+use super::change::{Change, RatchetChange};
 use super::delta::{RecordKey, Write};
 use super::receiving::ReceivingChain;
 use super::state::State;
@@ -26,8 +30,14 @@ const HEAD: u8 = b'h';
 const STATE: u8 = b's';
 const KEPT: u8 = b'k';
 
-/// Every record begins with it.
+const PQ_RATCHET: u8 = b'q';
+const PQ_PART: u8 = b'b';
+const PQ_KEPT: u8 = b'p';
+
+/// Every record begins with it, but
 const VERSION: u8 = 1;
+/// those of a post-quantum ratchet and of a state that has one.
+const WITH_POST_QUANTUM_RATCHET: u8 = 2;
 
 impl Session {
     /// All records, as [`Self::load`] takes them: for a first copy or an export. Day to day, apply each [`Delta`](super::Delta).
@@ -58,19 +68,25 @@ impl State {
         for chain in &self.receiving.chains {
             kept::write_all(self.serial, chain, writes);
         }
+        if let Some(ratchet) = &self.post_quantum {
+            post_quantum::write_all(self.serial, ratchet, writes);
+        }
     }
 
     /// The records that `change` touches.
     pub(super) fn write_changed(&self, change: &Change, writes: &mut Vec<Write>) {
         writes.push(state_record::write(self, Some(change)));
-        match change {
-            Change::Sent { .. } => {}
-            Change::Chain { position, step } => {
+        if let (Some(ratchet), Some(step)) = (&self.post_quantum, &change.post_quantum) {
+            post_quantum::write_changed(self.serial, ratchet, step, writes);
+        }
+        match &change.ratchet {
+            RatchetChange::Sent { .. } => {}
+            RatchetChange::Chain { position, step } => {
                 if let Some(chain) = self.receiving.chains.get(*position) {
                     kept::write_changed(self.serial, chain, step, writes);
                 }
             }
-            Change::Ratchet(step) => {
+            RatchetChange::Ratchet(step) => {
                 if let Some(displaced) = self.receiving.displaced() {
                     kept::delete_all(self.serial, displaced, writes);
                 }
@@ -91,6 +107,9 @@ impl State {
         writes.push(Write { key: RecordKey::from_parts(STATE, &[self.serial]), value: None });
         for chain in &self.receiving.chains {
             kept::delete_all(self.serial, chain, writes);
+        }
+        if let Some(ratchet) = &self.post_quantum {
+            post_quantum::delete_all(self.serial, ratchet, writes);
         }
     }
 }

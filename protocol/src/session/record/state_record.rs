@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::super::change::Change;
+use super::super::change::{Change, RatchetChange};
 use super::super::delta::{RecordKey, Write};
 use super::super::error::RecordError;
 use super::super::receiving::{MAX_CHAINS, ReceivingChain, ReceivingChains, Step};
 use super::super::state::{SendingChain, State, Unacknowledged};
-use super::STATE;
 use super::codec::{Reader, Writer};
+use super::{STATE, VERSION, WITH_POST_QUANTUM_RATCHET};
 use crate::address::{RegistrationId, SessionAddresses};
 use crate::curve::{BaseKey, EncodedKey, IdentityKey, PrivateKey, RatchetKey};
 use crate::kyber::KyberCiphertext;
@@ -21,6 +21,7 @@ const ADDRESSES: u8 = 1;
 const UNACKNOWLEDGED: u8 = 2;
 const ONE_TIME_PREKEY: u8 = 4;
 const KYBER: u8 = 8;
+const POST_QUANTUM_RATCHET: u8 = 16;
 
 /// Enough for every field but the Kyber ciphertext.
 const CAPACITY: usize = 768;
@@ -50,15 +51,15 @@ impl<'a> View<'a> {
     }
 
     fn with(mut self, change: &'a Change) -> Self {
-        match change {
-            Change::Sent { chain_key } => self.sending_key = chain_key,
-            Change::Chain { position, step } => {
+        match &change.ratchet {
+            RatchetChange::Sent { chain_key } => self.sending_key = chain_key,
+            RatchetChange::Chain { position, step } => {
                 self.unacknowledged = None;
                 if let (Step::Advanced { chain_key, .. }, Some((_, key))) = (step, self.chains.get_mut(*position)) {
                     *key = chain_key;
                 }
             }
-            Change::Ratchet(step) => {
+            RatchetChange::Ratchet(step) => {
                 self.unacknowledged = None;
                 self.root_key = &step.root_key;
                 self.sending = &step.sending;
@@ -76,7 +77,8 @@ impl<'a> View<'a> {
     fn encode(&self) -> Write {
         let Self { state, root_key, sending, sending_key, chains, next_chain, unacknowledged } = self;
         let kyber = unacknowledged.and_then(|waiting| waiting.kyber.as_ref());
-        let mut writer = Writer::new(CAPACITY.saturating_add(if kyber.is_some() { 1600 } else { 0 }));
+        let version = if state.post_quantum.is_some() { WITH_POST_QUANTUM_RATCHET } else { VERSION };
+        let mut writer = Writer::with_version(version, CAPACITY.saturating_add(if kyber.is_some() { 1600 } else { 0 }));
         writer.u8(state.suite.version());
         writer.u8(self.flags());
         writer.bytes(state.local_identity.encoded().as_u());
@@ -112,6 +114,7 @@ impl<'a> View<'a> {
             (UNACKNOWLEDGED, waiting.is_some()),
             (ONE_TIME_PREKEY, waiting.is_some_and(|waiting| waiting.one_time_prekey_id.is_some())),
             (KYBER, waiting.is_some_and(|waiting| waiting.kyber.is_some())),
+            (POST_QUANTUM_RATCHET, self.state.post_quantum.is_some()),
         ]
         .iter()
         .fold(0, |flags, (flag, is_set)| if *is_set { flags | flag } else { flags })
@@ -148,12 +151,23 @@ fn write_unacknowledged(writer: &mut Writer, waiting: &Unacknowledged) {
     }
 }
 
-/// Reads a state; its kept keys come from other records.
-pub(super) fn read(serial: u32, record: &[u8]) -> Result<State, RecordError> {
-    let mut reader = Reader::new(record)?;
+/// A state, and whether other records hold its post-quantum ratchet.
+pub(super) struct Read {
+    pub(super) state: State,
+    pub(super) has_post_quantum_ratchet: bool,
+}
+
+/// Reads a state; its kept keys and its post-quantum ratchet come from other records.
+pub(super) fn read(serial: u32, record: &[u8]) -> Result<Read, RecordError> {
+    let has_post_quantum_ratchet = record.first() == Some(&WITH_POST_QUANTUM_RATCHET);
+    let version = if has_post_quantum_ratchet { WITH_POST_QUANTUM_RATCHET } else { VERSION };
+    let mut reader = Reader::with_version(version, record)?;
     let suite = Suite::from_version(reader.u8()?).ok_or(RecordError::Malformed)?;
     let flags = reader.u8()?;
-    if flags & !(ADDRESSES | UNACKNOWLEDGED | ONE_TIME_PREKEY | KYBER) != 0 {
+    if flags & !(ADDRESSES | UNACKNOWLEDGED | ONE_TIME_PREKEY | KYBER | POST_QUANTUM_RATCHET) != 0
+        || (flags & POST_QUANTUM_RATCHET != 0) != has_post_quantum_ratchet
+        || (has_post_quantum_ratchet && suite != Suite::Pqxdh)
+    {
         return Err(RecordError::Malformed);
     }
     let state = State {
@@ -166,12 +180,13 @@ pub(super) fn read(serial: u32, record: &[u8]) -> Result<State, RecordError> {
         addresses: if flags & ADDRESSES == 0 { None } else { Some(read_addresses(&mut reader)?) },
         base_key: BaseKey::from_stored(read_key(&mut reader)?),
         root_key: RootKey::from_bytes(reader.array()?),
+        post_quantum: None,
         sending: read_sending(&mut reader)?,
         receiving: read_chains(&mut reader)?,
         unacknowledged: read_unacknowledged(&mut reader, flags, suite)?,
     };
     reader.finish()?;
-    Ok(state)
+    Ok(Read { state, has_post_quantum_ratchet })
 }
 
 fn read_key(reader: &mut Reader<'_>) -> Result<EncodedKey, RecordError> {

@@ -1,5 +1,5 @@
 //! A12: a man in the middle turns version 4 into version 3. There is nothing to negotiate: each function serves one suite, and
-//! the version is under the MAC and in the agreement. (Capabilities and the sparse post-quantum ratchet come later.)
+//! the version is under the MAC and in the agreement. So is the post-quantum ratchet. (Capabilities come later.)
 
 use waxwing_protocol::{
     AcceptError, BundleError, DecodeError, OpenError, PreKeySignalMessage, RespondError, Session, SignalMessage, Suite,
@@ -128,5 +128,53 @@ fn a12_a_session_refuses_messages_of_any_other_version_and_keeps_its_own() {
             }
             assert_eq!(open(to, &message, rng).unwrap(), b"next");
         }
+    }
+}
+
+/// Without the post-quantum ratchet only by name, on either side; what the other side offers or leaves out decides nothing.
+#[test]
+fn a12_a_session_without_the_post_quantum_ratchet_must_be_asked_for_by_name() {
+    let rng = &mut rng(12);
+    let (old, new) = (Party::without_post_quantum_ratchet(1, rng), Party::new(2, rng));
+    let mut at_old = old.initiate(&new, Suite::Pqxdh, OneTime::With, rng);
+    let message = first_message(&mut at_old, b"hello");
+    assert_eq!(message.message().pq_ratchet(), None);
+    let refused = new.join(&old, &message, Kyber::OneTime, rng).unwrap_err();
+    assert_eq!(refused, AcceptError::Open(OpenError::NoPostQuantumRatchet));
+    let mut session = Session::new();
+    let prekeys = new.prekeys_for(&message, Kyber::OneTime);
+    let opened = session.accept_without_post_quantum_ratchet(new.local(&old), prekeys, &message, rng).unwrap();
+    assert_eq!(opened.commit(), b"hello");
+    assert_eq!(session.post_quantum_epoch(), None);
+    assert_eq!(ordinary_message(&mut session, b"answer").pq_ratchet(), None);
+
+    // Who asks for it by name does not get a session out of a peer that has the ratchet.
+    let message = first_message(&mut new.initiate(&old, Suite::Pqxdh, OneTime::With, rng), b"hello");
+    let refused = old.join(&new, &message, Kyber::OneTime, rng).unwrap_err();
+    assert_eq!(refused, AcceptError::Open(OpenError::Forged));
+}
+
+/// A man in the middle takes the field out, or says in it that there is no ratchet, in every message.
+#[test]
+fn a12_a_field_taken_out_or_made_version_0_is_refused_and_the_session_never_falls_back() {
+    let (mut alice, mut bob, mut rng) = crate::post_quantum::pair(12);
+    for _ in 0..5 {
+        let message = ordinary_message(&mut alice, b"text");
+        let framed = Framed::read(message.as_bytes(), 8).unwrap();
+        let field = last_bytes(&framed.fields, 5);
+        let version_0 = [&[0], &field[1..]].concat();
+        let version_2 = [&[2], &field[1..]].concat();
+        for (stripped, error) in [
+            (framed.without(&[5]), OpenError::NoPostQuantumRatchet),
+            (framed.with(5, b""), OpenError::NoPostQuantumRatchet),
+            (framed.with(5, version_0), OpenError::NoPostQuantumRatchet),
+            (framed.with(5, version_2), OpenError::PostQuantumRatchet),
+        ] {
+            let stripped = SignalMessage::decode(&stripped.write()).unwrap();
+            assert_eq!(open(&mut bob, &stripped, &mut rng).unwrap_err(), error);
+        }
+        assert_eq!(open(&mut bob, &message, &mut rng).unwrap(), b"text");
+        crate::post_quantum::round_trip(&mut bob, &mut alice, &mut rng);
+        assert!(alice.post_quantum_epoch().is_some() && bob.post_quantum_epoch().is_some());
     }
 }

@@ -85,6 +85,7 @@ fn forgeries(honest: &SignalMessage, seed: u64) -> Vec<SignalMessage> {
 /// Plays `script` (who sends, and whether delivery waits until the end) and returns every byte that was sent or opened. With
 /// `attacked`, every delivery is preceded by forgeries, and by opening the honest message without committing.
 fn play(script: &[(bool, bool)], seed: u64, attacked: bool) -> Vec<Vec<u8>> {
+    crate::party::draw_from_the_start();
     let (mut at_alice, mut at_bob, mut rng) = conversation(seed);
     let (mut transcript, mut late) = (Vec::new(), Vec::new());
     for (step, (from_alice, is_late)) in script.iter().enumerate() {

@@ -28,7 +28,7 @@ fn bad_blocks() -> Vec<(&'static str, Vec<u8>)> {
 fn b13_wrong_padding_under_a_right_mac_and_a_wrong_mac_are_the_same_error() {
     for suite in [Suite::X3dh, Suite::Pqxdh] {
         let rng = &mut rng(1);
-        let (alice, bob) = (Party::new(1, rng), Party::new(2, rng));
+        let (alice, bob) = (Party::without_post_quantum_ratchet(1, rng), Party::without_post_quantum_ratchet(2, rng));
         let mut initiator = Initiator::new(&alice, &bob, suite, OneTime::With, rng);
 
         // As a first message: the agreement succeeds, the MAC is right, the padding is not.

@@ -75,8 +75,8 @@ fn b17_no_debug_output_shows_a_secret() {
     let plaintext = b"plaintext of some length, not for the log";
     let secrets: [&[u8]; 5] = [&root, &chain, &ratchet, &known.chain_key, plaintext];
     assert_hides(&session, &secrets);
-    assert_hides(&session.seal(plaintext, NOW).unwrap(), &secrets);
-    assert_hides(&session.seal(plaintext, NOW).unwrap().delta(), &secrets);
+    assert_hides(&session.seal(plaintext, NOW, &mut crate::party::draw()).unwrap(), &secrets);
+    assert_hides(&session.seal(plaintext, NOW, &mut crate::party::draw()).unwrap().delta(), &secrets);
     assert_hides(&session.archive(), &secrets);
     assert_hides(&session.archive().delta(), &secrets);
     assert_hides(

@@ -12,7 +12,7 @@ use waxwing_protocol::{
 };
 
 use super::hex::Hex;
-use super::transcript::{Address, Bundle, Consumed, Identity, Kind, Owner, PrekeySecret, PublicPrekey};
+use super::transcript::{Address, Bundle, Consumed, Identity, Kind, Owner, PrekeySecret, PublicPrekey, Ratchet};
 
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -30,11 +30,20 @@ pub struct Device {
     keys: Keys,
     addresses: Option<SessionAddresses>,
     suite: Suite,
+    ratchet: Ratchet,
     uses: LastResortUses,
     session: Session,
     records: Records,
     rng: ChaCha20Rng,
     pub now: Timestamp,
+}
+
+/// What sessions it begins and accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Asks {
+    pub suite: u8,
+    /// Of PQXDH.
+    pub ratchet: Ratchet,
 }
 
 /// A message that was opened.
@@ -103,11 +112,12 @@ impl Keys {
 }
 
 impl Device {
-    pub fn new(us: &Owner, peer: &Address, suite: u8, seed: &[u8], now: u64) -> Result<Self, String> {
+    pub fn new(us: &Owner, peer: &Address, asks: Asks, seed: &[u8], now: u64) -> Result<Self, String> {
         Ok(Self {
             keys: Keys::restore(us)?,
             addresses: session_addresses(&us.address, peer),
-            suite: suite_of(suite)?,
+            suite: suite_of(asks.suite)?,
+            ratchet: asks.ratchet,
             uses: LastResortUses::new(),
             session: Session::new(),
             records: Records::new(),
@@ -130,8 +140,8 @@ impl Device {
         &self.session
     }
 
-    pub fn ask_for(&mut self, suite: u8) -> Result<(), String> {
-        self.suite = suite_of(suite)?;
+    pub fn ask_for(&mut self, Asks { suite, ratchet }: Asks) -> Result<(), String> {
+        (self.suite, self.ratchet) = (suite_of(suite)?, ratchet);
         Ok(())
     }
 
@@ -154,7 +164,12 @@ impl Device {
                 Err(error) => return self.unchanged_since(&before, refusal(&error)),
             },
             _ => match bundle.verify() {
-                Ok(bundle) => self.session.initiate(local, &bundle, self.now, &mut self.rng),
+                Ok(bundle) => match self.ratchet {
+                    Ratchet::Triple => self.session.initiate(local, &bundle, self.now, &mut self.rng),
+                    Ratchet::Double => {
+                        self.session.initiate_without_post_quantum_ratchet(local, &bundle, self.now, &mut self.rng)
+                    }
+                },
                 Err(error) => return self.unchanged_since(&before, refusal(&error)),
             },
         };
@@ -169,7 +184,7 @@ impl Device {
 
     pub fn seal(&mut self, plaintext: &[u8]) -> Result<Result<(Kind, Vec<u8>), String>, String> {
         let before = self.records.clone();
-        let sealed = match self.session.seal(plaintext, self.now) {
+        let sealed = match self.session.seal(plaintext, self.now, &mut self.rng) {
             Ok(sealed) => sealed,
             Err(error) => return self.unchanged_since(&before, Err(format!("SealError::{error:?}"))),
         };
@@ -186,7 +201,7 @@ impl Device {
     /// As [`Self::seal`], without looking at every record each time.
     pub fn skip(&mut self, count: u32) -> Result<(), String> {
         for _ in 0..count {
-            let sealed = self.session.seal(&[0], self.now).map_err(|error| error.to_string())?;
+            let sealed = self.session.seal(&[0], self.now, &mut self.rng).map_err(|error| error.to_string())?;
             store(&mut self.records, &sealed.delta());
             let _undelivered = sealed.commit();
         }
@@ -216,7 +231,7 @@ impl Device {
 
     fn open_first(&mut self, delivery: Delivery<'_>) -> Result<Plain, String> {
         let message = PreKeySignalMessage::decode(delivery.bytes).map_err(|error| format!("DecodeError::{error:?}"))?;
-        let Self { keys, addresses, suite, uses, session, records, rng, .. } = self;
+        let Self { keys, addresses, suite, ratchet, uses, session, records, rng, .. } = self;
         let opened = if session.is_named_by(&message) {
             let mut budget = delivery.budget.map_or_else(Budget::default, Budget::new);
             session.open_first(&message, &mut budget, rng).map_err(|error| format!("OpenError::{error:?}"))?
@@ -236,7 +251,10 @@ impl Device {
             let local = local(keys, *addresses);
             match suite {
                 Suite::X3dh => session.accept_without_post_quantum_secrecy(local, prekeys, &message, rng),
-                _ => session.accept(local, prekeys, &message, rng),
+                _ => match ratchet {
+                    Ratchet::Triple => session.accept(local, prekeys, &message, rng),
+                    Ratchet::Double => session.accept_without_post_quantum_ratchet(local, prekeys, &message, rng),
+                },
             }
             .map_err(|error| format!("AcceptError::{error:?}"))?
         };

@@ -97,7 +97,7 @@ fn verdicts() -> Vec<Verdicts> {
             ours,
         }),
     );
-    for file in ["03-agreement.json", "05-sessions.json"] {
+    for file in ["03-agreement.json", "05-sessions.json", "06-sessions.json"] {
         let transcripts: Vec<Transcript> = super::read(file);
         verdicts.extend(transcripts.iter().flat_map(|transcript| &transcript.steps).filter_map(on_step));
     }

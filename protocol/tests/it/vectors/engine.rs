@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::device::{Delivery, Device, Keys};
+use super::device::{Asks, Delivery, Device, Keys};
 use super::hex::Hex;
 use super::library_record;
 use super::transcript::{Bundle, Kind, Owner, Step, Transcript};
@@ -24,9 +24,10 @@ struct Message {
 
 impl Engine {
     pub fn new(transcript: &Transcript) -> Result<Self, String> {
-        let Transcript { us, peer, suite, seed, now, .. } = transcript;
+        let Transcript { us, peer, suite, ratchet, seed, now, .. } = transcript;
+        let asks = Asks { suite: *suite, ratchet: *ratchet };
         Ok(Self {
-            device: Device::new(us, &peer.address, *suite, seed, *now)?,
+            device: Device::new(us, &peer.address, asks, seed, *now)?,
             peer: Keys::restore(peer)?,
             us: us.clone(),
             messages: BTreeMap::new(),
@@ -45,14 +46,17 @@ impl Engine {
                 (*identity, *error) = split(self.device.initiate(bundle)?);
                 *amount = self.device.drawn() - drawn;
             }
-            Step::WeSeal { message, plaintext, kind, bytes, error } => match self.device.seal(plaintext)? {
-                Ok((sealed_kind, sealed)) => {
-                    let sealed = Hex(sealed);
-                    (*kind, *bytes, *error) = (Some(sealed_kind), Some(sealed.clone()), None);
-                    self.remember(*message, plaintext, sealed_kind, &sealed)?;
+            Step::WeSeal { message, plaintext, kind, bytes, drawn: amount, error } => {
+                match self.device.seal(plaintext)? {
+                    Ok((sealed_kind, sealed)) => {
+                        let sealed = Hex(sealed);
+                        (*kind, *bytes, *error) = (Some(sealed_kind), Some(sealed.clone()), None);
+                        self.remember(*message, plaintext, sealed_kind, &sealed)?;
+                    }
+                    Err(refused) => (*kind, *bytes, *error) = (None, None, Some(refused)),
                 }
-                Err(refused) => (*kind, *bytes, *error) = (None, None, Some(refused)),
-            },
+                *amount = self.device.drawn() - drawn;
+            }
             Step::WeSkip { count } => self.device.skip(*count)?,
             Step::LibraryOpens { message, error: _ } => drop(self.message(*message)?),
             Step::LibrarySeals { message, plaintext, kind, bytes } => {
@@ -76,7 +80,7 @@ impl Engine {
             Step::WeArchive => self.device.archive()?,
             Step::WeRestart => self.device.restart()?,
             Step::WeForget => self.device.forget(),
-            Step::WeAskFor { suite } => self.device.ask_for(*suite)?,
+            Step::WeAskFor { suite, ratchet } => self.device.ask_for(Asks { suite: *suite, ratchet: *ratchet })?,
             Step::Clock { now } => self.device.now.0 = *now,
             Step::PeerReinstalls { peer } => self.peer = Keys::restore(peer)?,
             Step::LibraryRecord { record, left_out, chains } => {

@@ -61,7 +61,7 @@ fn our_chains(records: &Records) -> Result<Chains, String> {
 fn our_state(record: &[u8]) -> Option<Chains> {
     const ADDRESSES: u8 = 1;
     let mut rest = record;
-    let [1, _suite, flags] = *take(&mut rest, 3)? else { return None };
+    let [1 | 2, _suite, flags] = *take(&mut rest, 3)? else { return None };
     take(&mut rest, 32 + 32 + 4 + 4)?;
     take(&mut rest, if flags & ADDRESSES == 0 { 0 } else { 36 })?;
     let (_base_and_root, _private) = (take(&mut rest, 64)?, take(&mut rest, 32)?);

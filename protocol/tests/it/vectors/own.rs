@@ -1,24 +1,32 @@
 //! Our own deterministic vectors: sessions between two of us with every record (05-own-sessions.json), and records of every
-//! kind with what becomes of damaged ones (05-records.json). `protocol/examples/vectors.rs` writes them.
+//! kind with what becomes of damaged ones (05-records.json); those with the post-quantum ratchet are in `own_triple`.
+//! `protocol/examples/vectors.rs` writes them.
 
 use std::collections::BTreeMap;
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use serde::Serialize;
+use sha2::Digest;
 use waxwing_protocol::{
     IdentityKeyPair, KyberPrekey, KyberPrekeyId, OneTimePrekey, OneTimePrekeyId, RegistrationId, Session, SignedPrekey,
     SignedPrekeyId,
 };
 
-use super::device::{Delivery, Device, Keys, Records};
+use super::device::{Asks, Delivery, Device, Keys, Records};
 use super::hex::Hex;
-use super::transcript::{Address, Kind, Owner, PrekeySecret};
+use super::own_triple;
+use super::transcript::{Address, Kind, Owner, PrekeySecret, Ratchet, is_false, is_zero};
 
 /// A session between two of us.
 #[derive(Serialize)]
 pub struct OwnSession {
     name: String,
     suite: u8,
+    #[serde(skip_serializing_if = "Ratchet::is_double")]
+    ratchet: Ratchet,
+    /// Of values in `written` only the SHA-256 is given.
+    #[serde(skip_serializing_if = "is_false")]
+    digests: bool,
     now: u64,
     alice: End,
     bob: End,
@@ -35,21 +43,65 @@ struct End {
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Who {
+pub enum Who {
     Alice,
     Bob,
+}
+
+impl Who {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Alice => Self::Bob,
+            Self::Bob => Self::Alice,
+        }
+    }
 }
 
 /// What one of them does; afterwards its records are these (`null`: unchanged but for what is listed).
 #[derive(Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 enum OwnStep {
-    Initiate { who: Who, drawn: u64, written: Written },
-    Seal { who: Who, message: usize, plaintext: Hex, kind: Kind, bytes: Hex, written: Written },
-    Open { who: Who, message: usize, drawn: u64, written: Written },
-    Refuse { who: Who, message: usize, error: String },
-    Archive { who: Who, written: Written },
-    Restart { who: Who },
+    Initiate {
+        who: Who,
+        drawn: u64,
+        written: Written,
+    },
+    Seal {
+        who: Who,
+        message: usize,
+        plaintext: Hex,
+        kind: Kind,
+        bytes: Hex,
+        #[serde(skip_serializing_if = "is_zero")]
+        drawn: u64,
+        written: Written,
+    },
+    /// Seals so many messages of one zero byte, which nobody gets.
+    Skip {
+        who: Who,
+        count: u32,
+        #[serde(skip_serializing_if = "is_zero")]
+        drawn: u64,
+        written: Written,
+    },
+    Open {
+        who: Who,
+        message: usize,
+        drawn: u64,
+        written: Written,
+    },
+    Refuse {
+        who: Who,
+        message: usize,
+        error: String,
+    },
+    Archive {
+        who: Who,
+        written: Written,
+    },
+    Restart {
+        who: Who,
+    },
 }
 
 /// Records by key: what a step wrote, null where it deleted.
@@ -66,8 +118,13 @@ pub struct RecordCase {
 }
 
 /// Names and texts.
-pub fn files() -> [(&'static str, String); 2] {
-    [("05-own-sessions.json", sessions_file()), ("05-records.json", pretty(&record_cases()))]
+pub fn files() -> [(&'static str, String); 4] {
+    [
+        ("05-own-sessions.json", sessions_file()),
+        ("05-records.json", pretty(&record_cases())),
+        ("06-own-sessions.json", pretty(&own_triple::sessions())),
+        ("06-records.json", pretty(&own_triple::record_cases())),
+    ]
 }
 
 fn sessions_file() -> String {
@@ -92,14 +149,20 @@ fn pretty<T: Serialize>(cases: &[T]) -> String {
     serde_json::to_string_pretty(cases).unwrap() + "\n"
 }
 
-struct Pair {
-    session: OwnSession,
+pub struct Pair {
+    pub session: OwnSession,
     devices: BTreeMap<Who, Device>,
     messages: Vec<(Kind, Vec<u8>, Vec<u8>)>,
 }
 
 impl Pair {
+    /// With the Double Ratchet alone.
     fn new(name: &str, suite: u8, one_time: bool, names: &str) -> Self {
+        Self::with(name, Asks { suite, ratchet: Ratchet::Double }, one_time, names)
+    }
+
+    pub fn with(name: &str, asks: Asks, one_time: bool, names: &str) -> Self {
+        let Asks { suite, ratchet } = asks;
         let [a, b] = [("11", 1), ("22", 2)].map(|(digits, device)| {
             let uuid = [4, 2, 2, 2, 6].map(|pairs| digits.repeat(pairs)).join("-");
             Address { name: if names == "plain" { format!("end {device}") } else { uuid }, device }
@@ -111,13 +174,29 @@ impl Pair {
         });
         let [alice, bob] = ends;
         let device =
-            |end: &End, peer: &End| Device::new(&end.owner, &peer.owner.address, suite, &end.seed, NOW).unwrap();
+            |end: &End, peer: &End| Device::new(&end.owner, &peer.owner.address, asks, &end.seed, NOW).unwrap();
         let devices = BTreeMap::from([(Who::Alice, device(&alice, &bob)), (Who::Bob, device(&bob, &alice))]);
-        let session = OwnSession { name: name.into(), suite, now: NOW, alice, bob, steps: Vec::new() };
+        let session =
+            OwnSession { name: name.into(), suite, ratchet, digests: false, now: NOW, alice, bob, steps: Vec::new() };
         Self { session, devices, messages: Vec::new() }
     }
 
-    fn first_message_and_answer(mut self) -> OwnSession {
+    /// Of what is written only digests are recorded.
+    pub fn with_digests(mut self) -> Self {
+        self.session.digests = true;
+        self
+    }
+
+    pub fn records(&self, who: Who) -> &Records {
+        self.devices[&who].records()
+    }
+
+    /// The records of one end after a first message and its answer.
+    pub fn condition(suite: u8, names: &str, whose: Who) -> Records {
+        condition(suite, names, whose, |_| {})
+    }
+
+    pub fn first_message_and_answer(mut self) -> OwnSession {
         self.initiate(Who::Alice);
         self.send(Who::Alice, b"first");
         self.send(Who::Bob, b"answer");
@@ -171,7 +250,7 @@ impl Pair {
         self.session
     }
 
-    fn simultaneous(mut self) -> OwnSession {
+    pub fn simultaneous(mut self) -> OwnSession {
         self.initiate(Who::Alice);
         self.initiate(Who::Bob);
         let (a, b) = (self.seal(Who::Alice, b"alice's"), self.seal(Who::Bob, b"bob's"));
@@ -182,7 +261,7 @@ impl Pair {
         self.session
     }
 
-    fn promotion(mut self) -> OwnSession {
+    pub fn promotion(mut self) -> OwnSession {
         self.initiate(Who::Alice);
         self.send(Who::Alice, b"first");
         let late = self.seal(Who::Bob, b"late");
@@ -192,7 +271,7 @@ impl Pair {
         self.session
     }
 
-    fn initiate(&mut self, who: Who) {
+    pub fn initiate(&mut self, who: Who) {
         let OwnSession { alice, bob, suite, .. } = &self.session;
         let peer = if who == Who::Alice { bob } else { alice };
         let kyber = (*suite == 4).then_some(KYBER);
@@ -204,18 +283,24 @@ impl Pair {
         self.session.steps.push(OwnStep::Initiate { who, drawn, written });
     }
 
-    fn seal(&mut self, who: Who, plaintext: &[u8]) -> usize {
+    /// Messages that nobody gets, by number only.
+    pub fn skip(&mut self, who: Who, count: u32) {
+        let (drawn, written) = self.act(who, |device| device.skip(count).unwrap());
+        self.session.steps.push(OwnStep::Skip { who, count, drawn, written });
+    }
+
+    pub fn seal(&mut self, who: Who, plaintext: &[u8]) -> usize {
         let mut sealed = None;
-        let (_, written) = self.act(who, |device| sealed = Some(device.seal(plaintext).unwrap().unwrap()));
+        let (drawn, written) = self.act(who, |device| sealed = Some(device.seal(plaintext).unwrap().unwrap()));
         let (kind, bytes) = sealed.unwrap();
         let message = self.messages.len();
         self.messages.push((kind, bytes.clone(), plaintext.to_vec()));
         let (plaintext, bytes) = (plaintext.into(), Hex(bytes));
-        self.session.steps.push(OwnStep::Seal { who, message, plaintext, kind, bytes, written });
+        self.session.steps.push(OwnStep::Seal { who, message, plaintext, kind, bytes, drawn, written });
         message
     }
 
-    fn open(&mut self, who: Who, message: usize) {
+    pub fn open(&mut self, who: Who, message: usize) {
         let (kind, bytes, plaintext) = self.messages[message].clone();
         let delivery = Delivery { kind, bytes: &bytes, budget: None, dropped: false };
         let (drawn, written) = self.act(who, |device| {
@@ -234,17 +319,17 @@ impl Pair {
         self.session.steps.push(OwnStep::Refuse { who, message, error: expected.into() });
     }
 
-    fn send(&mut self, from: Who, plaintext: &[u8]) {
+    pub fn send(&mut self, from: Who, plaintext: &[u8]) {
         let message = self.seal(from, plaintext);
-        self.open(if from == Who::Alice { Who::Bob } else { Who::Alice }, message);
+        self.open(from.other(), message);
     }
 
-    fn archive(&mut self, who: Who) {
+    pub fn archive(&mut self, who: Who) {
         let (_, written) = self.act(who, |device| device.archive().unwrap());
         self.session.steps.push(OwnStep::Archive { who, written });
     }
 
-    fn restart(&mut self, who: Who) {
+    pub fn restart(&mut self, who: Who) {
         let (_, written) = self.act(who, |device| device.restart().unwrap());
         assert!(written.is_empty());
         self.session.steps.push(OwnStep::Restart { who });
@@ -255,7 +340,11 @@ impl Pair {
         let device = self.devices.get_mut(&who).unwrap();
         let (drawn, before) = (device.drawn(), device.records().clone());
         act(device);
-        (device.drawn() - drawn, written(&before, device.records()))
+        let mut written = written(&before, device.records());
+        if self.session.digests {
+            written.values_mut().flatten().for_each(|value| *value = (&sha2::Sha256::digest(&**value)[..]).into());
+        }
+        (device.drawn() - drawn, written)
     }
 }
 
@@ -341,9 +430,11 @@ fn record_cases() -> Vec<RecordCase> {
         records.insert(b"k\0\0\0\0\0\0\0\x09\0\0\0\0".to_vec(), value);
     });
     damaged("a head of version 2", "Version { got: 2 }", &at(b"h", 0, 2));
-    damaged("a state of version 2", "Version { got: 2 }", &at(FIRST, 0, 2));
+    damaged("a state of version 3", "Version { got: 3 }", &at(FIRST, 0, 3));
+    damaged("a state of version 2 without its flag", "Malformed", &at(FIRST, 0, 2));
     damaged("a state of suite 5", "Malformed", &at(FIRST, 1, 5));
-    damaged("a state with an unknown flag", "Malformed", &at(FIRST, 2, 16));
+    damaged("a state with an unknown flag", "Malformed", &at(FIRST, 2, 32));
+    damaged("version 2's flag in a state of version 1", "Malformed", &at(FIRST, 2, 16));
     damaged("a one-time prekey id in an acknowledged state", "Malformed", &at(FIRST, 2, 4));
     damaged("an identity key that is not canonical", "Malformed", &at(FIRST, 34, 0xFF));
     damaged("a ratchet private key that is not clamped", "Malformed", &at(FIRST, 139, 1));
@@ -359,7 +450,7 @@ fn record_cases() -> Vec<RecordCase> {
     cases
 }
 
-fn case(name: &str, records: &Records, expected: Option<&str>) -> RecordCase {
+pub fn case(name: &str, records: &Records, expected: Option<&str>) -> RecordCase {
     let loaded = Session::load(records);
     let error = loaded.as_ref().err().map(|error| format!("RecordError::{error:?}"));
     assert_eq!(error.as_deref(), expected, "{name}");

@@ -15,6 +15,9 @@ pub struct Transcript {
     pub library: String,
     /// What our end asks for at first: 3 X3DH, 4 PQXDH.
     pub suite: u8,
+    /// Which ratchets its PQXDH sessions have.
+    #[serde(default, skip_serializing_if = "Ratchet::is_double")]
+    pub ratchet: Ratchet,
     /// Who sends the first message that counts.
     pub initiator: Initiator,
     /// 32 bytes: the key of the stream that our end's operations draw from (`ChaCha20`).
@@ -35,6 +38,15 @@ pub enum Initiator {
     Us,
     Library,
     Both,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ratchet {
+    /// The Double Ratchet alone, by the functions that say so.
+    #[default]
+    Double,
+    Triple,
 }
 
 /// A device with all its secrets.
@@ -126,6 +138,8 @@ pub enum Step {
         kind: Option<Kind>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bytes: Option<Hex>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        drawn: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
@@ -170,7 +184,11 @@ pub enum Step {
     /// We lose our records with this peer; prekeys, and the uses of last-resort keys, stay.
     WeForget,
     /// From here on we ask for this suite.
-    WeAskFor { suite: u8 },
+    WeAskFor {
+        suite: u8,
+        #[serde(default, skip_serializing_if = "Ratchet::is_double")]
+        ratchet: Ratchet,
+    },
     /// Our clock, milliseconds.
     Clock { now: u64 },
     /// The library's end is another device from here on, at the same address.
@@ -245,10 +263,16 @@ impl Change {
     }
 }
 
-fn is_false(value: &bool) -> bool {
+impl Ratchet {
+    pub fn is_double(&self) -> bool {
+        *self == Self::Double
+    }
+}
+
+pub fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn is_zero(value: &u64) -> bool {
+pub fn is_zero(value: &u64) -> bool {
     *value == 0
 }

@@ -4,7 +4,7 @@ use curve25519_dalek::{EdwardsPoint, MontgomeryPoint, Scalar, constants::EIGHT_T
 
 use waxwing_tests::peer::{Ciphertext, MessageType};
 
-use crate::witness::{Field, Fields, MessageKeys, SignalMessage, State, rewrapped};
+use crate::witness::{Field, Fields, MessageKeys, SignalMessage, SpqrHeader, State, rewrapped};
 
 /// A prekey message with another value in a field; appended if it was absent.
 pub fn with(body: &[u8], number: u32, value: Field) -> Vec<u8> {
@@ -56,6 +56,42 @@ pub fn inner_sealed(
     edit(&mut message);
     let keys = MessageKeys::derive(&state.sending().seed(), None);
     rewrap(&outer, &message.sealed(&keys, sender, receiver))
+}
+
+/// Which keys a message has that is sealed anew.
+#[derive(Clone, Copy)]
+pub enum Keyed {
+    /// Salted with the post-quantum ratchet's key that the genuine one has.
+    AsSent,
+    /// Without salt.
+    Without,
+}
+
+/// The same in a session with the post-quantum ratchet, with another header of it, or without one.
+pub fn inner_sealed_triple(
+    body: &[u8],
+    kind: MessageType,
+    state: &State,
+    [sender, receiver]: [Vec<u8>; 2],
+    keyed: Keyed,
+    edit: &dyn Fn(&mut SpqrHeader) -> Option<Vec<u8>>,
+) -> Vec<u8> {
+    let outer = Ciphertext { kind, body: body.into() };
+    let mut header = SpqrHeader::of(&outer).unwrap();
+    let chain = state.spqr().unwrap().sending(header.epoch - 1).unwrap();
+    let (stepped, key) = chain.step();
+    assert_eq!(stepped.counter, header.index);
+    let salt = match keyed {
+        Keyed::AsSent => Some(&key),
+        Keyed::Without => None,
+    };
+    let keys = MessageKeys::derive(&state.sending().seed(), salt);
+    let mut message = SignalMessage::of(&outer);
+    match edit(&mut header) {
+        Some(field) => put(&mut message.fields, 5, Field::Bytes(field)),
+        None => message.fields.0.retain(|(number, _)| *number != 5),
+    }
+    rewrap(&outer, &message.sealed(&keys, &sender, &receiver))
 }
 
 fn rewrap(outer: &Ciphertext, inner: &Ciphertext) -> Vec<u8> {

@@ -1,8 +1,8 @@
-//! Records spec/vectors/01, 03, 04 and 05-sessions from Signal's library (spec/vectors/README.md).
+//! Records spec/vectors/01, 03, 04, 05-sessions and 06-sessions from Signal's library (spec/vectors/README.md).
 //!
 //! ```sh
 //! (cd tests/interop && npm ci --ignore-scripts)
-//! cargo run --release -p waxwing-tests --bin record [-- agreement sessions keys messages]
+//! cargo run --release -p waxwing-tests --bin record [-- agreement sessions triple keys messages]
 //! ```
 //! Our secrets and draws follow from a transcript's name, the library's are its own, so that a new recording differs.
 //! Every scenario says what must come out, and the library must open what we seal: a recording that ends is a proof.
@@ -44,6 +44,8 @@ mod session_states;
 mod sessions;
 mod sessions_refused;
 mod stage;
+mod triple;
+mod triple_refused;
 
 use std::{env, fs, path::PathBuf};
 
@@ -79,6 +81,9 @@ fn main() {
     }
     if is_wanted("sessions") {
         write("05-sessions.json", &sessions::record(&peers));
+    }
+    if is_wanted("triple") {
+        write("06-sessions.json", &triple::record(&peers));
     }
 }
 

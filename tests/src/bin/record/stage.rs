@@ -17,8 +17,8 @@ use crate::{
     device::Keys,
     engine::Engine,
     hex::Hex,
-    transcript::{Address, Bundle, Change, Initiator, Kind, Owner, PrekeySecret, Step, Transcript},
-    witness::{Field, Fields},
+    transcript::{Address, Bundle, Change, Initiator, Kind, Owner, PrekeySecret, Ratchet, Step, Transcript},
+    witness::{Field, Fields, SpqrHeader},
 };
 
 pub const ALICE: &str = "9d0652a3-dcc3-4d11-975f-74d61598733f";
@@ -35,6 +35,7 @@ pub const KYBER: u32 = 31;
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub suite: u8,
+    pub ratchet: Ratchet,
     pub initiator: Initiator,
     pub us: Address,
     pub peer: Address,
@@ -49,7 +50,13 @@ pub struct Setup {
 impl Setup {
     pub fn new(suite: u8, initiator: Initiator) -> Self {
         let (us, peer) = (Address { name: BOB.into(), device: 2 }, Address { name: ALICE.into(), device: 1 });
-        Self { suite, initiator, us, peer, one_time: 1, kyber: u32::from(suite == 4), last_resort: false }
+        let kyber = u32::from(suite == 4);
+        Self { suite, ratchet: Ratchet::Double, initiator, us, peer, one_time: 1, kyber, last_resort: false }
+    }
+
+    /// PQXDH with the post-quantum ratchet.
+    pub fn triple(initiator: Initiator) -> Self {
+        Self { ratchet: Ratchet::Triple, ..Self::new(4, initiator) }
     }
 
     /// With prekeys for a second session.
@@ -77,6 +84,7 @@ impl<'p> Stage<'p> {
             name: name.into(),
             library: peer.version().to_string(),
             suite: setup.suite,
+            ratchet: setup.ratchet,
             initiator: setup.initiator,
             seed: (&digest("session", name)).into(),
             now: NOW,
@@ -166,14 +174,28 @@ impl<'p> Stage<'p> {
 
     pub fn seal(&mut self, text: &[u8]) -> u32 {
         let message = self.next_message();
-        let step = self.step(&Step::WeSeal { message, plaintext: text.into(), kind: None, bytes: None, error: None });
+        let step = self.step(&Step::WeSeal {
+            message,
+            plaintext: text.into(),
+            kind: None,
+            bytes: None,
+            drawn: 0,
+            error: None,
+        });
         self.expect(matches!(step, Step::WeSeal { error: None, .. }), &step);
         message
     }
 
     pub fn seal_refused(&mut self, text: &[u8], expected: &str) {
         let message = self.next_message();
-        let step = self.step(&Step::WeSeal { message, plaintext: text.into(), kind: None, bytes: None, error: None });
+        let step = self.step(&Step::WeSeal {
+            message,
+            plaintext: text.into(),
+            kind: None,
+            bytes: None,
+            drawn: 0,
+            error: None,
+        });
         self.expect(matches!(&step, Step::WeSeal { error: Some(error), .. } if error == expected), &step);
     }
 
@@ -323,6 +345,34 @@ impl<'p> Stage<'p> {
         }
     }
 
+    /// The library's identity key and ours.
+    pub fn identities(&self) -> [Vec<u8>; 2] {
+        let ours = self.engine.device.keys().identity.public_key().to_bytes();
+        [self.party.info().identity_public.to_vec(), ours.to_vec()]
+    }
+
+    /// From here on we ask for the Double Ratchet alone.
+    pub fn ask_for_double_ratchet(&mut self) {
+        self.setup.ratchet = Ratchet::Double;
+        self.ask_for(4);
+    }
+
+    /// The message as it was sealed.
+    pub fn message(&self, message: u32) -> Ciphertext {
+        let (kind, bytes, _) = self.engine.bytes(message).unwrap();
+        ciphertext(kind, bytes)
+    }
+
+    /// Which epoch's chains a message is keyed from.
+    pub fn key_epoch_of(&self, message: u32) -> u64 {
+        SpqrHeader::of(&self.message(message)).unwrap().epoch - 1
+    }
+
+    /// Which epoch our messages are keyed from.
+    pub fn key_epoch(&self) -> u64 {
+        self.engine.device.session().post_quantum_epoch().unwrap()
+    }
+
     pub fn body(&self, message: u32) -> Vec<u8> {
         self.engine.bytes(message).unwrap().1.to_vec()
     }
@@ -343,7 +393,7 @@ impl<'p> Stage<'p> {
 
     pub fn ask_for(&mut self, suite: u8) {
         self.setup.suite = suite;
-        self.step(&Step::WeAskFor { suite });
+        self.step(&Step::WeAskFor { suite, ratchet: self.setup.ratchet });
     }
 
     pub fn clock(&mut self, now: u64) {

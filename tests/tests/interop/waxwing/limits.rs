@@ -4,43 +4,46 @@ use libtest_mimic::Failed;
 
 use waxwing_protocol::{IdentityEvent, SealError};
 use waxwing_tests::{
-    ours::{Device, Use},
-    peer::{
-        BundleChoice, MessageType, Party, PartyOptions, PrekeyKind,
-        Version::{self, V0_72_1, V0_90_0},
-    },
+    ours::{Device, Ratchet, Use},
+    peer::{BundleChoice, MessageType, Party, PartyOptions, PrekeyKind, Version},
     schedule::OpenFailure,
 };
 
-use super::{Boxed, expect};
+use super::{Boxed, PAIRINGS, agreement, expect};
 use crate::stage::{self, alice, bob};
 
-type Scene = fn(Version) -> Result<(), Failed>;
+type Scene = fn(Version, Ratchet) -> Result<(), Failed>;
 
 const SCENES: [(&str, Scene); 5] = [
     ("we_keep_the_newest_2000_skipped_and_no_more", we_keep_2000),
     ("the_library_keeps_the_newest_2000_that_we_skipped", they_keep_2000),
-    ("a_jump_of_25000_opens_and_one_more_is_refused", jump_cap),
+    ("the_longest_jump_opens_and_one_more_is_refused", jump_cap),
     ("a_reinstalled_peer_is_reported_and_then_understood", identity_changes),
     ("several_first_messages_before_the_answer_arrive_in_any_order", repeated_wrapping),
 ];
 
 pub(super) fn trials() -> Vec<(String, Boxed)> {
     let mut trials: Vec<(String, Boxed)> = Vec::new();
-    for version in [V0_72_1, V0_90_0] {
+    for (version, kyber, ratchet) in PAIRINGS.into_iter().filter(|(_, kyber, _)| *kyber) {
         for (name, scene) in SCENES {
-            trials.push((format!("waxwing::limits::{version}::{name}"), Box::new(move || scene(version))));
+            let agreement = agreement(kyber, ratchet);
+            let name = format!("waxwing::limits::{version}::{agreement}::{name}");
+            trials.push((name, Box::new(move || scene(version, ratchet))));
         }
     }
     trials
 }
 
 /// Both with an acknowledged session that we initiated.
-fn established(version: Version, then: impl FnOnce(Device, Party<'_>) -> Result<(), Failed>) -> Result<(), Failed> {
+fn established(
+    version: Version,
+    ratchet: Ratchet,
+    then: impl FnOnce(Device, Party<'_>) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let peer = stage::peer(version);
     peer.reset()?;
     let party = peer.create_party(&PartyOptions::new("peer", bob()))?;
-    let mut device = Device::new(1, alice(), bob(), Use::Once);
+    let mut device = Device::new(1, alice(), bob(), Use::Once).with(ratchet);
     device.process_bundle(&bundle(&party)?);
     let first = device.encrypt(b"first");
     party.decrypt(&alice(), &first)?;
@@ -56,8 +59,8 @@ fn bundle(party: &Party<'_>) -> Result<waxwing_tests::peer::Bundle, Failed> {
     Ok(party.bundle(BundleChoice { one_time: Some(1), signed: 1, kyber: Some(1) })?)
 }
 
-fn we_keep_2000(version: Version) -> Result<(), Failed> {
-    established(version, |mut device, party| {
+fn we_keep_2000(version: Version, ratchet: Ratchet) -> Result<(), Failed> {
+    established(version, ratchet, |mut device, party| {
         // The answer was number 0 of this chain.
         let first = party.encrypt(&alice(), b"1: dropped")?;
         let second = party.encrypt(&alice(), b"2: the oldest kept")?;
@@ -71,8 +74,8 @@ fn we_keep_2000(version: Version) -> Result<(), Failed> {
     })
 }
 
-fn they_keep_2000(version: Version) -> Result<(), Failed> {
-    established(version, |mut device, party| {
+fn they_keep_2000(version: Version, ratchet: Ratchet) -> Result<(), Failed> {
+    established(version, ratchet, |mut device, party| {
         // A new chain of ours began with the answer: its numbers start at 0.
         let first = device.encrypt(b"0: dropped");
         let second = device.encrypt(b"1: the oldest kept");
@@ -86,9 +89,10 @@ fn they_keep_2000(version: Version) -> Result<(), Failed> {
     })
 }
 
-fn jump_cap(version: Version) -> Result<(), Failed> {
-    established(version, |mut device, party| {
-        party.skip(&alice(), 25_000)?;
+fn jump_cap(version: Version, ratchet: Ratchet) -> Result<(), Failed> {
+    established(version, ratchet, |mut device, party| {
+        // The post-quantum ratchet counts from the last message, the Double Ratchet from the next.
+        party.skip(&alice(), if ratchet == Ratchet::Triple { 24_999 } else { 25_000 })?;
         let at_the_cap = party.encrypt(&alice(), b"cap")?;
         let one_more = party.encrypt(&alice(), b"beyond")?;
         let refused = device.decrypt(&one_more);
@@ -101,8 +105,8 @@ fn jump_cap(version: Version) -> Result<(), Failed> {
     })
 }
 
-fn identity_changes(version: Version) -> Result<(), Failed> {
-    established(version, |mut device, party| {
+fn identity_changes(version: Version, ratchet: Ratchet) -> Result<(), Failed> {
+    established(version, ratchet, |mut device, party| {
         let before = party.info().identity_public.clone();
         let peer = stage::peer(version);
         party.forget()?;
@@ -121,11 +125,11 @@ fn identity_changes(version: Version) -> Result<(), Failed> {
     })
 }
 
-fn repeated_wrapping(version: Version) -> Result<(), Failed> {
+fn repeated_wrapping(version: Version, ratchet: Ratchet) -> Result<(), Failed> {
     let peer = stage::peer(version);
     peer.reset()?;
     let party = peer.create_party(&PartyOptions::new("peer", bob()))?;
-    let mut device = Device::new(2, alice(), bob(), Use::Once);
+    let mut device = Device::new(2, alice(), bob(), Use::Once).with(ratchet);
     device.process_bundle(&bundle(&party)?);
     let messages: Vec<_> = (0..4u8).map(|i| device.encrypt(&[i])).collect();
     for i in [2u8, 0, 3, 1] {

@@ -6,15 +6,20 @@ mod limits;
 mod repair;
 mod safety_numbers;
 mod sealed;
+mod spqr;
 mod storm;
 
 use libtest_mimic::Failed;
 
 use waxwing_tests::{
-    ours::{Device, Use},
+    ours::{
+        Device,
+        Ratchet::{self, Double, Triple},
+        Use,
+    },
     peer::{
         Address, Bundle, BundleChoice, Event, MessageType, Party, PartyOptions, PrekeyKind,
-        Version::{self, V0_72_1, V0_90_0},
+        Version::{self, V0_72_1, V0_90_0, V0_103_0},
     },
     schedule::{self, PartyEnd, Role},
 };
@@ -23,15 +28,30 @@ use crate::stage::{self, alice, bob};
 
 pub(super) type Boxed = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
 
-/// Which agreement with which version: all that a session without SPQR can be had with.
-pub(super) const PAIRINGS: [(Version, bool); 3] = [(V0_72_1, false), (V0_72_1, true), (V0_90_0, true)];
+/// Which agreement and ratchets with which version: all that can be had.
+pub(super) const PAIRINGS: [(Version, bool, Ratchet); 5] = [
+    (V0_72_1, false, Double),
+    (V0_72_1, true, Double),
+    (V0_90_0, true, Double),
+    (V0_90_0, true, Triple),
+    (V0_103_0, true, Triple),
+];
+
+/// How a pairing's agreement and ratchets are called.
+pub(super) const fn agreement(kyber: bool, ratchet: Ratchet) -> &'static str {
+    match (kyber, ratchet) {
+        (false, _) => "x3dh",
+        (true, Double) => "pqxdh",
+        (true, Triple) => "triple",
+    }
+}
 
 pub(crate) fn trials() -> Vec<(String, Boxed)> {
     let mut trials: Vec<(String, Boxed)> = Vec::new();
-    for (version, kyber) in PAIRINGS {
+    for (version, kyber, ratchet) in PAIRINGS {
         for role in [Role::Initiator, Role::Responder] {
             for one_time in [true, false] {
-                let pairing = Pairing { version, kyber, role, one_time };
+                let pairing = Pairing { version, kyber, ratchet, role, one_time };
                 let name = format!("waxwing::first_message_and_answer::{}", pairing.name());
                 trials.push((name.clone(), Box::new(move || pairing.first_message_and_answer(&name))));
                 let name = format!("waxwing::schedules::{}", pairing.name());
@@ -41,6 +61,7 @@ pub(crate) fn trials() -> Vec<(String, Boxed)> {
     }
     trials.extend(storm::trials());
     trials.extend(limits::trials());
+    trials.extend(spqr::trials());
     trials.extend(import::trials());
     trials.extend(sealed::trials());
     trials.extend(groups::trials());
@@ -54,6 +75,7 @@ pub(crate) fn trials() -> Vec<(String, Boxed)> {
 struct Pairing {
     version: Version,
     kyber: bool,
+    ratchet: Ratchet,
     /// Ours.
     role: Role,
     one_time: bool,
@@ -61,16 +83,16 @@ struct Pairing {
 
 impl Pairing {
     fn name(self) -> String {
-        let Self { version, kyber, role, one_time } = self;
-        let agreement = if kyber { "pqxdh" } else { "x3dh" };
+        let Self { version, kyber, ratchet, role, one_time } = self;
+        let agreement = agreement(kyber, ratchet);
         let one_time = if one_time { "with" } else { "without" };
         format!("{version}::{agreement}::we_are_{role}::{one_time}_one_time_prekey")
     }
 
     /// Our end. The addresses of half of the runs are no service ids; the Kyber prekey of half is the last resort.
-    fn device(seed: u64) -> Device {
+    fn device(self, seed: u64) -> Device {
         let (here, there) = addresses(seed);
-        Device::new(seed, here, there, if seed % 4 < 2 { Use::Once } else { Use::Often })
+        Device::new(seed, here, there, if seed % 4 < 2 { Use::Once } else { Use::Often }).with(self.ratchet)
     }
 
     fn bundle_of(self, party: &Party<'_>) -> Result<Bundle, Failed> {
@@ -97,7 +119,7 @@ impl Pairing {
         let peer = stage::peer(self.version);
         stage::runs(name, |seed| {
             peer.reset()?;
-            let mut device = Self::device(seed);
+            let mut device = self.device(seed);
             let party = peer.create_party(&PartyOptions::new("peer", device.remote.clone()))?;
             self.agree(&mut device, &party)?;
             let texts: Vec<Vec<u8>> = (0..3u8).map(|i| plaintext(seed, i)).collect();
@@ -141,7 +163,7 @@ impl Pairing {
         let peer = stage::peer(self.version);
         stage::runs(name, |seed| {
             peer.reset()?;
-            let mut device = Self::device(seed);
+            let mut device = self.device(seed);
             let party = peer.create_party(&PartyOptions::new("peer", device.remote.clone()))?;
             self.agree(&mut device, &party)?;
             let mut there = PartyEnd { party: &party, remote: device.address.clone() };

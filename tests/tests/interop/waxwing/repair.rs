@@ -8,21 +8,21 @@ use waxwing_protocol::{
 };
 use waxwing_tests::{
     group::Member,
-    ours::{Device, Use},
+    ours::{Device, Ratchet, Use},
     peer::{BundleChoice, Ciphertext, MessageType, Party, PartyOptions, PrekeyKind, Version},
 };
 
-use super::{Boxed, PAIRINGS, addresses, expect};
+use super::{Boxed, PAIRINGS, addresses, agreement, expect};
 use crate::stage::{self, alice};
 
 pub(super) fn trials() -> Vec<(String, Boxed)> {
     let mut trials: Vec<(String, Boxed)> = Vec::new();
-    for (version, kyber) in PAIRINGS {
-        let agreement = if kyber { "pqxdh" } else { "x3dh" };
-        let name = format!("waxwing::repair::we_lose_the_session::{version}::{agreement}");
-        trials.push((name.clone(), Box::new(move || runs(&name, version, kyber, we_lose))));
-        let name = format!("waxwing::repair::the_library_loses_the_session::{version}::{agreement}");
-        trials.push((name.clone(), Box::new(move || runs(&name, version, kyber, they_lose))));
+    for (version, kyber, ratchet) in PAIRINGS {
+        let agreement = agreement(kyber, ratchet);
+        for (what, story) in [("we_lose", we_lose as Story), ("the_library_loses", they_lose)] {
+            let name = format!("waxwing::repair::{what}_the_session::{version}::{agreement}");
+            trials.push((name.clone(), Box::new(move || runs(&name, (version, kyber, ratchet), story))));
+        }
     }
     for version in Version::ALL {
         let name = format!("waxwing::repair::decryption_errors_are_byte_for_byte_equal::{version}");
@@ -31,18 +31,15 @@ pub(super) fn trials() -> Vec<(String, Boxed)> {
     trials
 }
 
-fn runs(
-    name: &str,
-    version: Version,
-    kyber: bool,
-    story: fn(u64, bool, &mut Device, &Party<'_>) -> Result<(), Failed>,
-) -> Result<(), Failed> {
+type Story = fn(u64, bool, &mut Device, &Party<'_>) -> Result<(), Failed>;
+
+fn runs(name: &str, (version, kyber, ratchet): (Version, bool, Ratchet), story: Story) -> Result<(), Failed> {
     let peer = stage::peer(version);
     stage::runs(name, |seed| {
         peer.reset()?;
         let (here, there) = addresses(seed);
         let party = peer.create_party(&PartyOptions::new("peer", there.clone()))?;
-        let mut device = Device::new(seed, here, there, Use::Often);
+        let mut device = Device::new(seed, here, there, Use::Often).with(ratchet);
         party.generate_prekey(PrekeyKind::Signed, 1)?;
         if seed % 4 < 2 {
             device.process_bundle(&fresh_bundle(&party, 2, kyber)?);

@@ -11,12 +11,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use waxwing_tests::{
-    ours::{Device, Use},
+    ours::{Device, Ratchet, Use},
     peer::{BundleChoice, Bytes, Ciphertext, MessageType, Party, PartyOptions, PrekeyKind, Version},
     schedule::OpenFailure,
 };
 
-use super::{Boxed, PAIRINGS, addresses, expect};
+use super::{Boxed, PAIRINGS, addresses, agreement, expect};
 use crate::stage;
 
 /// Steps of one storm.
@@ -27,15 +27,14 @@ const CHAINS_KEPT: usize = 5;
 pub(super) fn trials() -> Vec<(String, Boxed)> {
     PAIRINGS
         .iter()
-        .map(|&(version, kyber)| {
-            let agreement = if kyber { "pqxdh" } else { "x3dh" };
-            let name = format!("waxwing::storm::{version}::{agreement}");
-            (name.clone(), Box::new(move || storms(&name, version, kyber)) as Boxed)
+        .map(|&(version, kyber, ratchet)| {
+            let name = format!("waxwing::storm::{version}::{}", agreement(kyber, ratchet));
+            (name.clone(), Box::new(move || storms(&name, version, kyber, ratchet)) as Boxed)
         })
         .collect()
 }
 
-fn storms(name: &str, version: Version, kyber: bool) -> Result<(), Failed> {
+fn storms(name: &str, version: Version, kyber: bool, ratchet: Ratchet) -> Result<(), Failed> {
     let peer = stage::peer(version);
     stage::runs(name, |seed| {
         peer.reset()?;
@@ -44,7 +43,7 @@ fn storms(name: &str, version: Version, kyber: bool) -> Result<(), Failed> {
         party.generate_prekey(PrekeyKind::Signed, 1)?;
         let mut storm = Storm {
             rng: ChaCha8Rng::seed_from_u64(seed),
-            device: Device::new(seed, here, there, Use::Often),
+            device: Device::new(seed, here, there, Use::Often).with(ratchet),
             party,
             kyber,
             next_prekey: 2,

@@ -1,0 +1,95 @@
+//! One mailbox in memory: its ledger, what is on its way to the disk, who listens. Implements spec/17-relay.md §17.5.
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use waxwing_wire::{
+    id::{DeliveryId, MailboxId},
+    padding::Envelope,
+    time::Timestamp,
+};
+
+use super::{Commit, Unavailable, Watcher, lock};
+use crate::ledger::Ledger;
+
+/// A mailbox. What never changes stands outside the lock.
+pub struct Mailbox {
+    pub(crate) number: u64,
+    pub(crate) id: MailboxId,
+    pub(crate) owner_key: [u8; 32],
+    pub(crate) close_hash: [u8; 32],
+    /// The run of the store in which it was made (spec §17.4).
+    pub(crate) born: u64,
+    inner: Mutex<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) ledger: Ledger,
+    pub(crate) pending: VecDeque<Pending>,
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
+    /// When the calendar looks here next.
+    pub(crate) scheduled: Timestamp,
+    /// The newest of what was asked to be forgotten.
+    pub(crate) forgetting: Commit,
+    /// Closed or deleted.
+    pub(crate) ended: bool,
+}
+
+/// An envelope that is not on stable storage yet: it is read from here.
+pub(crate) struct Pending {
+    pub(crate) sequence: u64,
+    pub(crate) delivery: DeliveryId,
+    pub(crate) envelope: Arc<Envelope>,
+    pub(crate) commit: Commit,
+}
+
+impl Mailbox {
+    pub(crate) fn new(
+        number: u64,
+        id: MailboxId,
+        owner_key: [u8; 32],
+        close_hash: [u8; 32],
+        born: u64,
+        ledger: Ledger,
+    ) -> Self {
+        let inner = Inner {
+            ledger,
+            pending: VecDeque::new(),
+            watcher: None,
+            scheduled: Timestamp(u64::MAX),
+            forgetting: Commit::done(),
+            ended: false,
+        };
+        Self { number, id, owner_key, close_hash, born, inner: Mutex::new(inner) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// An insert is on stable storage, or is not.
+    pub(crate) fn settle(&self, sequence: u64, outcome: Result<(), Unavailable>) {
+        let mut inner = self.lock();
+        if let Ok(index) = inner.pending.binary_search_by_key(&sequence, |pending| pending.sequence) {
+            inner.pending.remove(index);
+        }
+        if outcome.is_err() {
+            inner.ledger.withdraw(sequence);
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn pending(&self, sequence: u64) -> Option<&Pending> {
+        let index = self.pending.binary_search_by_key(&sequence, |pending| pending.sequence).ok()?;
+        self.pending.get(index)
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("number", &self.number).finish_non_exhaustive()
+    }
+}

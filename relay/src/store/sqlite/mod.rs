@@ -1,0 +1,175 @@
+//! A store in a SQLite file, for one process. Implements spec/17-relay.md §17.5 and §17.7.
+//!
+//! ```text
+//! Mailboxes ──push──▶ Queue ──▶ Writer (one connection, one transaction after another) ──▶ log ──Checkpoints──▶ file
+//!     └──────fetch──▶ readers
+//! ```
+//! Invariants: one process has the folder (a lock file); everything but the bytes of envelopes is in memory, so no put reads; no table
+//! is written anywhere but at its end, whatever mailbox a put is for.
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::TryStreamExt as _;
+use sqlx::{
+    Connection as _, Row as _,
+    sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow},
+};
+use tokio::task::JoinHandle;
+use waxwing_wire::{
+    id::DeliveryId,
+    padding::{Envelope, EnvelopeHeader, SharedPart},
+};
+
+use super::{
+    Commit, Mailboxes, Unavailable,
+    disk::{Change, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    lock,
+};
+
+mod checkpoint;
+mod open;
+mod queue;
+mod rows;
+mod statements;
+mod writer;
+
+use checkpoint::Checkpoints;
+pub use open::OpenError;
+use queue::{End, Queue};
+use statements::Texts;
+use writer::{Shares, Writer};
+
+/// Mailboxes in a folder. Dropped, it stops at once, as [`Self::abandon`] does; use [`Self::close`].
+pub type SqliteStore = Mailboxes<Sqlite>;
+
+impl SqliteStore {
+    /// Writes what waits, and gives the folder free. Whatever is asked afterwards is [`Unavailable`].
+    pub async fn close(&self) {
+        self.shared.disk.stop(End::Drained).await;
+    }
+
+    /// Gives the folder free without writing what waits: it has failed. (A transaction that SQLite is at goes to its end.)
+    pub async fn abandon(&self) {
+        self.shared.disk.stop(End::Now).await;
+    }
+}
+
+/// A SQLite file with one writer.
+#[derive(Debug)]
+pub struct Sqlite {
+    queue: Arc<Queue>,
+    readers: SqlitePool,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sqlite {
+    async fn start(
+        file: &Path,
+        writer: SqliteConnection,
+        guard: File,
+        loaded: (u64, HashMap<u64, u32>),
+        log: usize,
+    ) -> Result<Self, sqlx::Error> {
+        let (last_place, shares) = loaded;
+        let (queue, checkpoints) = (Arc::new(Queue::new(last_place)), Arc::new(Checkpoints::new(log)));
+        let copier = SqliteConnection::connect_with(&open::options(file)).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+        let readers = readers.connect_lazy_with(open::options(file).read_only(true));
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            connection: writer,
+            checkpoints: Arc::clone(&checkpoints),
+            shares: Shares::new(Mutex::new(shares)),
+            texts: Texts::new(),
+        };
+        let pool = readers.clone();
+        let writing = tokio::spawn(async move {
+            let copying = checkpoints.beside(copier);
+            tokio::join!(writer.run(), copying);
+            pool.close().await;
+            // Only now may somebody else have the folder.
+            drop(guard);
+        });
+        Ok(Self { queue, readers, tasks: Mutex::new(vec![writing]) })
+    }
+
+    async fn stop(&self, end: End) {
+        self.queue.end(end);
+        let tasks = core::mem::take(&mut *lock(&self.tasks));
+        for task in tasks {
+            // It ends by itself; if it panicked, there is nothing to wait for.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.queue.end(End::Now);
+    }
+}
+
+impl Disk for Sqlite {
+    async fn room(&self, bytes: usize) -> Result<(), Unavailable> {
+        self.queue.room(bytes).await
+    }
+
+    fn spare(&self, bytes: usize) {
+        self.queue.spare(bytes);
+    }
+
+    fn insert(&self, insert: Insert) -> Ticket {
+        let (place, commit) = self.queue.insert(insert);
+        Ticket { place, commit }
+    }
+
+    fn forget(&self, gone: Vec<Spot>, urgency: Urgency) -> Commit {
+        match urgency {
+            Urgency::Now => self.queue.forget(gone),
+            Urgency::Later => self.queue.forget_later(&gone),
+        }
+    }
+
+    fn change(&self, change: Change, settle: Settle) -> Commit {
+        self.queue.change(change, settle)
+    }
+
+    async fn fetch(&self, spots: &[Spot]) -> Result<Vec<Fetched>, Unavailable> {
+        let places: Vec<_> = spots.iter().map(|spot| spot.place.to_string()).collect();
+        let places = format!("[{}]", places.join(","));
+        let mut rows = sqlx::query(statements::FETCH).bind(places).fetch(&self.readers);
+        let mut fetched = Vec::with_capacity(spots.len());
+        loop {
+            match rows.try_next().await {
+                Ok(Some(row)) => fetched.push(fetched_row(&row).ok_or(Unavailable)?),
+                Ok(None) => return Ok(fetched),
+                Err(error) => {
+                    tracing::error!(%error, "envelopes could not be read");
+                    return Err(Unavailable);
+                }
+            }
+        }
+    }
+}
+
+/// None if the row is damaged.
+fn fetched_row(row: &SqliteRow) -> Option<Fetched> {
+    let place = u64::try_from(row.try_get::<i64, _>(0).ok()?).ok()?;
+    let delivery = DeliveryId::try_from(row.try_get::<&[u8], _>(1).ok()?).ok()?;
+    let header: Option<&[u8]> = row.try_get(2).ok()?;
+    let bytes: Vec<u8> = row.try_get(3).ok()?;
+    let envelope = match header {
+        None => Envelope::new(bytes).ok()?,
+        Some(header) => {
+            let header = EnvelopeHeader::from_bytes(header.try_into().ok()?);
+            Envelope::of_parts(&header, &SharedPart::new(bytes).ok()?)
+        }
+    };
+    Some(Fetched { place, delivery, envelope: Arc::new(envelope) })
+}
+
+const READERS: u32 = 4;

@@ -1,0 +1,323 @@
+//! Opening a folder: lock, schema, run, and everything that stands in memory. Implements spec/17-relay.md §17.4 and §17.7.
+use std::{
+    collections::HashMap,
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::TryStreamExt as _;
+use sqlx::{
+    Executor as _, Row as _, SqlSafeStr as _,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{
+        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+use waxwing_wire::{
+    delivery::LaneHash,
+    id::{DeliveryId, MailboxId},
+    relay::{LaneNumber, mailbox_id},
+    time::Timestamp,
+};
+
+use super::{Sqlite, SqliteStore, rows, statements};
+use crate::{
+    ledger::{Held, LaneRow, Ledger, Lineage, Pool},
+    store::{
+        Rules,
+        directory::Entry,
+        disk::{Closed, Disk as _, Spot, Urgency},
+        lock,
+        mailbox::Mailbox,
+    },
+};
+
+/// Why a folder is no store.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by another process", .0.display())]
+    Locked(PathBuf),
+    /// The folder cannot be made, read or written.
+    #[error("{}: {}", .0.display(), .1)]
+    Folder(PathBuf, std::io::Error),
+    /// A newer version of this program wrote it.
+    #[error("the store was written by a newer version")]
+    Newer,
+    /// SQLite could not open it, or it is damaged.
+    #[error("the store cannot be opened: {0}")]
+    Broken(String),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// The schema, one file a step.
+pub(super) fn migrator() -> Migrator {
+    let step = |version, description: &'static str, sql: &'static str| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator {
+        migrations: vec![step(1, "mailboxes", include_str!("migrations/0001_mailboxes.sql"))].into(),
+        ..Migrator::DEFAULT
+    }
+}
+
+/// What every connection is opened with.
+pub(super) fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .page_size(PAGE)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(false)
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", LOG.to_string())
+        .pragma("temp_store", "memory")
+        .pragma("cache_size", CACHE)
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, and makes both if they are not there. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing has changed but what a newer schema needs.
+    pub async fn open(folder: &Path, rules: Rules, now: Timestamp) -> Result<Self, OpenError> {
+        let io = |error| OpenError::Folder(folder.to_owned(), error);
+        std::fs::create_dir_all(folder).map_err(io)?;
+        let guard = lock_folder(folder)?;
+        let file = folder.join(FILE);
+        // By way of a pool, because the migrator's future for a connection cannot go between threads.
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await?;
+        migrator().run(&pool).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => OpenError::Newer,
+            other => OpenError::Broken(other.to_string()),
+        })?;
+        let mut connection = pool.acquire().await?.detach();
+        // The names of new files are on stable storage before anything is promised.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        let now = i64::try_from(now.as_millis() / 1_000).unwrap_or_default();
+        let run = connection.fetch_one(sqlx::query(statements::NEXT_RUN).bind(now)).await?;
+        let run = u64::try_from(run.try_get::<i64, _>(0)?).map_err(broken)?;
+
+        let loaded = Loaded::read(&mut connection).await?;
+        let disk = Sqlite::start(&file, connection, guard, (loaded.last, loaded.shares()), rules.log).await?;
+        let store = Self::at_run(disk, rules, run);
+        loaded.fill(&store)?;
+        Ok(store)
+    }
+}
+
+fn lock_folder(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::Folder(folder.to_owned(), error)),
+    }
+}
+
+/// Everything that a file says, before any of it is in use.
+struct Loaded {
+    mailboxes: Vec<MailboxRow>,
+    lanes: HashMap<u64, Vec<LaneRow>>,
+    closed: Vec<Closed>,
+    invites: Vec<[u8; 32]>,
+    envelopes: Vec<EnvelopeRow>,
+    /// The last place that has an envelope or a body.
+    last: u64,
+}
+
+struct MailboxRow {
+    number: u64,
+    owner_key: [u8; 32],
+    close_hash: [u8; 32],
+    born: u64,
+    next_lane: u32,
+}
+
+struct EnvelopeRow {
+    place: u64,
+    mailbox: u64,
+    sequence: u64,
+    lane: u32,
+    pool: Pool,
+    size: waxwing_wire::padding::EnvelopeSize,
+    ends: Timestamp,
+    delivery: DeliveryId,
+    identity: [u8; 16],
+    back: u16,
+}
+
+impl Loaded {
+    async fn read(connection: &mut SqliteConnection) -> Result<Self, OpenError> {
+        let mailboxes = all(connection, statements::load::MAILBOXES, mailbox_row).await?;
+        let mut lanes: HashMap<u64, Vec<LaneRow>> = HashMap::new();
+        for (mailbox, row) in all(connection, statements::load::LANES, lane_row).await? {
+            lanes.entry(mailbox).or_default().push(row);
+        }
+        let closed = all(connection, statements::load::CLOSED, closed_row).await?;
+        let invites = all(connection, statements::load::INVITES, |row| bytes(row, 0)).await?;
+        let envelopes = all(connection, statements::load::ENVELOPES, envelope_row).await?;
+        let last_body = connection.fetch_one(statements::LAST_BODY).await?.try_get::<Option<i64>, _>(0)?;
+        let last_body = u64::try_from(last_body.unwrap_or_default()).map_err(broken)?;
+        let last = envelopes.last().map_or(0, |row| row.place).max(last_body);
+        Ok(Self { mailboxes, lanes, closed, invites, envelopes, last })
+    }
+
+    fn shares(&self) -> HashMap<u64, u32> {
+        let mut shares = HashMap::new();
+        for row in self.envelopes.iter().filter(|row| row.back > 0) {
+            let count: &mut u32 = shares.entry(row.place.saturating_sub(row.back.into())).or_default();
+            *count = count.saturating_add(1);
+        }
+        shares
+    }
+
+    fn fill(mut self, store: &SqliteStore) -> Result<(), OpenError> {
+        let shared = &store.shared;
+        let mut by_number = HashMap::with_capacity(self.mailboxes.len());
+        let mut next = 1;
+        for row in self.mailboxes {
+            let MailboxRow { number, owner_key, close_hash, born, next_lane } = row;
+            let lanes = self.lanes.remove(&number).unwrap_or_default();
+            let ledger = Ledger::with_lanes(shared.rules.quota, shared.base(born), next_lane, lanes);
+            let id = mailbox_id(&owner_key);
+            let mailbox = Arc::new(Mailbox::new(number, id, owner_key, close_hash, born, ledger));
+            shared.directory.insert(id, Entry::Live(Arc::clone(&mailbox)));
+            by_number.insert(number, mailbox);
+            next = next.max(number.saturating_add(1));
+        }
+        let mut orphans = Vec::new();
+        for row in self.envelopes {
+            next = next.max(row.mailbox.saturating_add(1));
+            match by_number.get(&row.mailbox) {
+                Some(mailbox) => {
+                    let tag = shared.tags.tag(&mailbox.id, &row.delivery, &row.identity);
+                    let (sequence, lane) = (row.sequence, LaneNumber(row.lane));
+                    let EnvelopeRow { place, back, pool, size, ends, .. } = row;
+                    let held = Held::new(sequence, place, back, lane, pool, size, tag, ends);
+                    if !mailbox.lock().ledger.restore(held) {
+                        return Err(OpenError::Broken("an envelope's number is out of order".into()));
+                    }
+                }
+                // Its mailbox was removed, and then there was no time to forget what was in it.
+                None => orphans.push(Spot { place: row.place, back: row.back }),
+            }
+        }
+        for mailbox in by_number.values() {
+            shared.schedule(&mut mailbox.lock(), mailbox.id);
+        }
+        for closed in self.closed {
+            shared.directory.insert(closed.mailbox, Entry::Closed(closed));
+            shared.calendar.add(closed.until, closed.mailbox);
+        }
+        lock(&shared.invites).extend(self.invites);
+        shared.next.store(next, std::sync::atomic::Ordering::Relaxed);
+        if !orphans.is_empty() {
+            drop(shared.disk.forget(orphans, Urgency::Later));
+        }
+        Ok(())
+    }
+}
+
+async fn all<T>(
+    connection: &mut SqliteConnection,
+    text: &'static str,
+    parse: impl Fn(&SqliteRow) -> Result<T, OpenError>,
+) -> Result<Vec<T>, OpenError> {
+    let mut rows = connection.fetch(text);
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        all.push(parse(&row)?);
+    }
+    Ok(all)
+}
+
+fn mailbox_row(row: &SqliteRow) -> Result<MailboxRow, OpenError> {
+    Ok(MailboxRow {
+        number: number(row, 0)?,
+        owner_key: bytes(row, 1)?,
+        close_hash: bytes(row, 2)?,
+        born: number(row, 3)?,
+        next_lane: small(row, 4)?,
+    })
+}
+
+fn lane_row(row: &SqliteRow) -> Result<(u64, LaneRow), OpenError> {
+    let lineage = Lineage {
+        pool: Pool::of_number(small(row, 3)?).ok_or_else(|| broken("pool"))?,
+        parent: row.try_get::<Option<u32>, _>(4)?.map(LaneNumber),
+        halvings: small(row, 5)?,
+    };
+    let ends = row.try_get::<Option<i64>, _>(7)?.map(|ends| u64::try_from(ends).map(Timestamp)).transpose();
+    let lane = LaneRow {
+        number: LaneNumber(small(row, 1)?),
+        kind: rows::kind_of_number(small(row, 2)?).ok_or_else(|| broken("kind"))?,
+        lineage,
+        hash: LaneHash::from_bytes(bytes(row, 6)?),
+        ends: ends.map_err(broken)?,
+        admitted: small(row, 8)?,
+    };
+    Ok((number(row, 0)?, lane))
+}
+
+fn closed_row(row: &SqliteRow) -> Result<Closed, OpenError> {
+    Ok(Closed {
+        mailbox: MailboxId::from_bytes(bytes(row, 0)?),
+        close_hash: bytes(row, 1)?,
+        until: Timestamp(number(row, 2)?),
+    })
+}
+
+fn envelope_row(row: &SqliteRow) -> Result<EnvelopeRow, OpenError> {
+    let place: u64 = number(row, 0)?;
+    let back = place.checked_sub(number(row, 9)?).and_then(|back| u16::try_from(back).ok());
+    Ok(EnvelopeRow {
+        place,
+        mailbox: number(row, 1)?,
+        sequence: number(row, 2)?,
+        lane: small(row, 3)?,
+        pool: Pool::of_number(small(row, 4)?).ok_or_else(|| broken("pool"))?,
+        size: rows::size_of_number(small(row, 5)?).ok_or_else(|| broken("size"))?,
+        ends: Timestamp(number(row, 6)?),
+        delivery: DeliveryId::from_bytes(bytes(row, 7)?),
+        identity: bytes(row, 8)?,
+        back: back.ok_or_else(|| broken("body"))?,
+    })
+}
+
+fn number(row: &SqliteRow, column: usize) -> Result<u64, OpenError> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(broken)
+}
+
+fn small<T: TryFrom<i64>>(row: &SqliteRow, column: usize) -> Result<T, OpenError> {
+    T::try_from(row.try_get::<i64, _>(column)?).map_err(|_| broken("a number out of range"))
+}
+
+fn bytes<const N: usize>(row: &SqliteRow, column: usize) -> Result<[u8; N], OpenError> {
+    row.try_get::<&[u8], _>(column)?.try_into().map_err(broken)
+}
+
+fn broken(error: impl std::fmt::Display) -> OpenError {
+    OpenError::Broken(format!("a row is damaged: {error}"))
+}
+
+const FILE: &str = "mailboxes.sqlite";
+const LOCK: &str = "store.lock";
+const PAGE: u32 = 8_192;
+/// Prepared texts of a connection.
+const STATEMENTS: usize = 64;
+/// The log is cut to so many bytes when it begins anew.
+const LOG: u64 = 256 << 20;
+/// 32 MiB.
+const CACHE: &str = "-32768";

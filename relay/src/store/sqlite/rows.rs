@@ -1,0 +1,186 @@
+//! What stands in which column. Implements spec/17-relay.md §17.7.
+use std::collections::BTreeMap;
+
+use sqlx::{
+    Arguments as _, Encode, SqlSafeStr as _, SqlStr, Type,
+    sqlite::{Sqlite, SqliteArguments},
+};
+use waxwing_wire::{
+    padding::EnvelopeSize,
+    relay::{LaneKind, LaneNumber},
+};
+
+use super::statements;
+use crate::{
+    ledger::{LaneChange, LaneRow},
+    store::{
+        disk::{Change, Closed, Insert},
+        mailboxes::identity,
+    },
+};
+
+/// A statement with its values.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) text: SqlStr,
+    pub(super) arguments: SqliteArguments,
+}
+
+/// Binds values one after another.
+struct Binding(Result<SqliteArguments, sqlx::Error>);
+
+impl Binding {
+    fn new() -> Self {
+        Self(Ok(SqliteArguments::default()))
+    }
+
+    fn bind<'q>(mut self, value: impl Encode<'q, Sqlite> + Type<Sqlite>) -> Self {
+        if let Ok(arguments) = &mut self.0
+            && let Err(error) = arguments.add(value)
+        {
+            self.0 = Err(sqlx::Error::Encode(error));
+        }
+        self
+    }
+
+    fn number(self, number: u64) -> Self {
+        match i64::try_from(number) {
+            Ok(number) => self.bind(number),
+            Err(error) => Self(Err(sqlx::Error::Encode(error.into()))),
+        }
+    }
+
+    fn to(self, text: &'static str) -> Result<Bound, sqlx::Error> {
+        Ok(Bound { text: text.into_sql_str(), arguments: self.0? })
+    }
+}
+
+/// The statements of a change, in their order.
+pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
+    let bind = Binding::new;
+    match change {
+        Change::Create { mailbox, invite } => {
+            let row = bind().number(mailbox.number).bind(mailbox.owner_key.as_slice());
+            let row = row.bind(mailbox.close_hash.as_slice()).number(mailbox.born).to(statements::CREATE_MAILBOX)?;
+            let forget = bind().bind(mailbox.id.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?;
+            let mut all = vec![forget, row];
+            if let Some(invite) = invite {
+                all.push(bind().bind(invite.as_slice()).to(statements::SPEND_INVITE)?);
+            }
+            Ok(all)
+        }
+        Change::Lanes { mailbox, change } => of_lanes(*mailbox, change),
+        Change::Remove { mailbox, closed } => {
+            let mut all = vec![
+                bind().number(*mailbox).to(statements::REMOVE_MAILBOX)?,
+                bind().number(*mailbox).to(statements::REMOVE_LANES)?,
+            ];
+            if let Some(Closed { mailbox, close_hash, until }) = closed {
+                let row = bind().bind(mailbox.as_bytes().as_slice()).bind(close_hash.as_slice());
+                all.push(row.number(until.as_millis()).to(statements::CLOSE)?);
+            }
+            Ok(all)
+        }
+        Change::ForgetClosed { mailbox } => {
+            Ok(vec![bind().bind(mailbox.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?])
+        }
+        Change::Invite { hash } => Ok(vec![bind().bind(hash.as_slice()).to(statements::ADD_INVITE)?]),
+    }
+}
+
+fn of_lanes(mailbox: u64, change: &LaneChange) -> Result<Vec<Bound>, sqlx::Error> {
+    let LaneChange { answer: _, next, added, ends, gone } = change;
+    let bind = Binding::new;
+    let mut all = vec![bind().bind(*next).number(mailbox).to(statements::NEXT_LANE)?];
+    if let Some((LaneNumber(lane), ends)) = ends {
+        all.push(bind().number(ends.as_millis()).number(mailbox).bind(*lane).to(statements::END_LANE)?);
+    }
+    if let Some(LaneRow { number, kind, lineage, hash, ends, admitted }) = added {
+        let row = bind().number(mailbox).bind(number.0).bind(kind_number(*kind)).bind(lineage.pool.number());
+        let row = row.bind(lineage.parent.map(|parent| parent.0)).bind(lineage.halvings);
+        let row = row.bind(hash.as_bytes().as_slice());
+        let ends = ends.map(|ends| i64::try_from(ends.as_millis()).unwrap_or(i64::MAX));
+        all.push(row.bind(ends).bind(*admitted).to(statements::ADD_LANE)?);
+    }
+    for LaneNumber(lane) in gone {
+        all.push(bind().number(mailbox).bind(*lane).to(statements::REMOVE_LANE)?);
+    }
+    Ok(all)
+}
+
+/// What introduction tokens have admitted with these envelopes.
+pub(super) fn of_tokens(inserts: &[(u64, &Insert)]) -> Result<Vec<Bound>, sqlx::Error> {
+    let mut admitted = BTreeMap::new();
+    for (_, insert) in inserts {
+        if let Some(count) = insert.admitted {
+            admitted.insert((insert.mailbox.number, insert.lane.0), count);
+        }
+    }
+    let bound = |((mailbox, lane), count): ((u64, u32), u32)| {
+        Binding::new().bind(count).number(mailbox).bind(lane).to(statements::TOKEN_ADMITTED)
+    };
+    admitted.into_iter().map(bound).collect()
+}
+
+pub(super) fn bind_body(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
+    number(arguments, place)?;
+    add(arguments, insert.envelope.as_bytes())
+}
+
+pub(super) fn bind_envelope(arguments: &mut SqliteArguments, place: u64, insert: &Insert) -> Result<(), sqlx::Error> {
+    number(arguments, place)?;
+    number(arguments, insert.mailbox.number)?;
+    number(arguments, insert.sequence)?;
+    add(arguments, insert.lane.0)?;
+    add(arguments, insert.pool.number())?;
+    add(arguments, size_number(insert.envelope.size()))?;
+    number(arguments, insert.ends.as_millis())?;
+    add(arguments, insert.delivery.as_bytes().as_slice())?;
+    add(arguments, identity(&insert.hash).as_slice())?;
+    add(arguments, None::<&[u8]>)?;
+    number(arguments, place)
+}
+
+/// Leaves so many values out.
+pub(super) fn bind_nothing(arguments: &mut SqliteArguments, count: usize) -> Result<(), sqlx::Error> {
+    for _ in 0..count {
+        add(arguments, None::<i64>)?;
+    }
+    Ok(())
+}
+
+pub(super) const fn kind_number(kind: LaneKind) -> u8 {
+    match kind {
+        LaneKind::Contacts => 1,
+        LaneKind::Groups => 2,
+        LaneKind::Own => 3,
+        LaneKind::Introduction => 4,
+        LaneKind::Split => 5,
+        LaneKind::Strangers => 6,
+    }
+}
+
+pub(super) fn kind_of_number(number: u8) -> Option<LaneKind> {
+    const ALL: [LaneKind; 5] =
+        [LaneKind::Contacts, LaneKind::Groups, LaneKind::Own, LaneKind::Introduction, LaneKind::Split];
+    ALL.into_iter().find(|kind| kind_number(*kind) == number)
+}
+
+/// 1 to 6, ascending.
+pub(super) fn size_number(size: EnvelopeSize) -> u8 {
+    let index = EnvelopeSize::ALL.into_iter().position(|one| one == size).unwrap_or_default();
+    u8::try_from(index).unwrap_or_default().saturating_add(1)
+}
+
+pub(super) fn size_of_number(number: u8) -> Option<EnvelopeSize> {
+    EnvelopeSize::ALL.get(usize::from(number).checked_sub(1)?).copied()
+}
+
+fn number(arguments: &mut SqliteArguments, number: u64) -> Result<(), sqlx::Error> {
+    let number = i64::try_from(number).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    add(arguments, number)
+}
+
+fn add<'q>(arguments: &mut SqliteArguments, value: impl Encode<'q, Sqlite> + Type<Sqlite>) -> Result<(), sqlx::Error> {
+    arguments.add(value).map_err(sqlx::Error::Encode)
+}

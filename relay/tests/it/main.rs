@@ -1,0 +1,15 @@
+//! What the relay does, seen from outside of its crate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "a panic is the report"
+)]
+
+mod conformance;
+mod model;
+mod scene;
+mod sqlite;
