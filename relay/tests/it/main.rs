@@ -12,4 +12,5 @@
 mod conformance;
 mod model;
 mod scene;
+mod service;
 mod sqlite;
