@@ -1,3 +1,16 @@
 //! A blind relay: mailboxes of ciphertext envelopes, durable before it says so. Implements spec/17-relay.md.
+//!
+//! ```text
+//! main ─ config, process ─▶ run ─▶ server (connections) ─▶ service (sessions) ─▶ store ─▶ ledger (pure)
+//! ```
+#[cfg(feature = "server")]
+pub mod config;
 pub mod ledger;
+#[cfg(feature = "server")]
+pub mod process;
+#[cfg(feature = "server")]
+pub mod run;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod service;
 pub mod store;

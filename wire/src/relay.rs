@@ -29,7 +29,7 @@ pub use capability::{Capability, Verifier, VerifierKind};
 pub use info::{Info, Limits};
 pub use mailbox::{
     AddLane, Authenticate, CloseMailbox, CreateMailbox, EndLane, Lane, LaneAdded, LaneKind, LaneNumber, MailboxState,
-    NewLane, RotateLane, mailbox_id, owner_transcript,
+    NewLane, OwnerKey, OwnerPublicKey, RotateLane, mailbox_id, owner_transcript,
 };
 pub use put::{Credential, FanOut, Outcome, Outcomes, Put, Recipient, Recipients, RecipientsError, Ttl};
 pub use register::{

@@ -7,6 +7,7 @@
 //! Invariants: a [`Commit`] that succeeds means stable storage; numbers of a mailbox ascend and are never given twice, not even
 //! over a crash; whatever fails leaves the store as it was; no method blocks on another mailbox.
 //! Not here: who may ask (the service proves owners and work), connections, clocks: `now` is an argument.
+#![cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "a disk needs what memory does not"))]
 use std::{
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -29,12 +30,14 @@ mod mailbox;
 mod mailboxes;
 mod memory;
 mod registers;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use commit::Commit;
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
+#[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::unreachable,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -12,4 +13,5 @@
 mod conformance;
 mod model;
 mod scene;
+mod service;
 mod sqlite;

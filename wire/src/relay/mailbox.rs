@@ -13,9 +13,52 @@ use crate::{
     message::{self, Broken, FromWire, ToWire},
     proto::relay as proto,
     request::Exporter,
-    signature::Signature,
+    signature::{Signature, SignatureError, role},
     time::Timestamp,
 };
+
+role!(
+    /// The key of one mailbox; its id follows from it.
+    OwnerPublicKey,
+    /// Owns one mailbox, made for it alone: proves that on each connection.
+    OwnerKey
+);
+
+impl OwnerPublicKey {
+    /// The mailbox that this key owns.
+    #[must_use]
+    pub fn mailbox(&self) -> MailboxId {
+        mailbox_id(self.as_bytes())
+    }
+
+    /// Checks a proof for `mailbox` on the connection of `exporter` (spec §14.5.1). That `mailbox` is this key's is the caller's to
+    /// know: a relay verifies for a mailbox that it does not have with a key that nobody has, so that the answer takes as long.
+    ///
+    /// # Errors
+    /// [`SignatureError::Forged`]: of another key, connection or mailbox.
+    pub fn verify_owner(
+        &self,
+        exporter: &Exporter,
+        mailbox: &MailboxId,
+        signature: &Signature,
+    ) -> Result<(), SignatureError> {
+        self.0.verify(label::MAILBOX_OWNER, &connection_and_mailbox(exporter, mailbox), signature)
+    }
+}
+
+impl OwnerKey {
+    /// The mailbox that this key owns.
+    #[must_use]
+    pub fn mailbox(&self) -> MailboxId {
+        self.public_key().mailbox()
+    }
+
+    /// Proves ownership on the connection of `exporter` (spec §14.5.1); worth nothing on another one.
+    #[must_use]
+    pub fn prove(&self, exporter: &Exporter) -> Signature {
+        self.0.sign(label::MAILBOX_OWNER, &connection_and_mailbox(exporter, &self.mailbox()))
+    }
+}
 
 /// The mailbox of an owner key: the first 16 bytes of SHA-256(label ‖ 0x00 ‖ key).
 #[must_use]
@@ -30,10 +73,14 @@ pub fn mailbox_id(owner_key: &[u8; 32]) -> MailboxId {
 /// ([`EXPORTER_LABEL`](crate::request::EXPORTER_LABEL)), so that a signature is worth nothing on another connection (E2).
 #[must_use]
 pub fn owner_transcript(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
+    label::MAILBOX_OWNER.with(&connection_and_mailbox(exporter, mailbox))
+}
+
+fn connection_and_mailbox(exporter: &Exporter, mailbox: &MailboxId) -> Vec<u8> {
     let mut content = Vec::with_capacity(48);
     content.extend_from_slice(exporter.as_bytes());
     content.extend_from_slice(mailbox.as_bytes());
-    label::MAILBOX_OWNER.with(&content)
+    content
 }
 
 /// Creates the mailbox of [`mailbox_id`]`(owner_key)`, and authenticates this connection. Again with the same key: the same.
@@ -280,6 +327,19 @@ impl FromWire<Vec<u8>> for Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn e2_a_proof_serves_one_key_one_mailbox_and_one_connection() {
+        let (one, two) = (OwnerKey::from_seed(&[1; 32]), OwnerKey::from_seed(&[2; 32]));
+        let exporter = |byte| Exporter::from_bytes([byte; 32]);
+        let proof = one.prove(&exporter(1));
+        assert_eq!(one.public_key().verify_owner(&exporter(1), &one.mailbox(), &proof), Ok(()));
+        let forged = Err(SignatureError::Forged);
+        assert_eq!(one.public_key().verify_owner(&exporter(2), &one.mailbox(), &proof), forged);
+        assert_eq!(one.public_key().verify_owner(&exporter(1), &two.mailbox(), &proof), forged);
+        assert_eq!(two.public_key().verify_owner(&exporter(1), &one.mailbox(), &proof), forged);
+        assert_eq!(one.mailbox(), mailbox_id(one.public_key().as_bytes()));
+    }
 
     #[test]
     fn a_transcript_is_of_one_connection_and_one_mailbox() {

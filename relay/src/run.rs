@@ -1,0 +1,139 @@
+//! A relay's life: folder, key, store, socket, service, and the way back. Implements spec/17-relay.md §17.19.
+use std::{
+    io::{self, Write as _},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use thiserror::Error;
+use tokio::time::sleep;
+use waxwing_net::{BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create};
+use waxwing_wire::{address::AddressError, time::Timestamp};
+
+use crate::{
+    config::{Config, ConfigError},
+    process::{self, DataFolder, FolderError, Signals},
+    server,
+    service::{Clock, Relay},
+    store::{OpenError, Quota, Rules, SqliteStore, Store},
+};
+
+/// Runs a relay until it is told to stop.
+///
+/// # Errors
+/// [`RunError`]: why it does not run.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    process::log(config.log);
+    let folder = DataFolder::open(&config.data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let outcome = runtime.block_on(serve(config, &folder));
+    // What still waits for a disk is not waited for; what was accepted is on it.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
+    let signals = Signals::listen().map_err(RunError::Runtime)?;
+    let key = load_or_create(&folder.file(KEY))?;
+    getrandom::fill(&mut [0; 1]).map_err(|_| RunError::Entropy)?;
+    let limits = &config.settings.limits;
+    let quota = Quota { bytes: limits.mailbox_bytes, envelopes: limits.mailbox_envelopes };
+    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, ..Rules::default() }, now()).await?;
+    let relay = Relay::new(store.clone(), config.settings.clone(), Clock::new(now), &mut UnwrapErr(SysRng));
+    let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
+    let listener = Listener::bind(config.listen, &key, listening)?;
+    let address = config.address(key.public_key(), listener.local_address())?;
+    say(&address.to_string()).map_err(RunError::Output)?;
+    tracing::info!("serving");
+    let served = server::serve(&listener, &relay, signals.stop(), config.drain);
+    tokio::select! {
+        drained = served => match drained {
+            Drained::Clean => tracing::info!("stopped; every client was told"),
+            Drained::Forced(_) => tracing::warn!("stopped; some clients did not go in time"),
+        },
+        () = expire(&relay) => {}
+        () = signals.now() => tracing::warn!("stopped at once"),
+    }
+    // What was accepted is on disk already; this writes what nobody was told of, and gives the folder free.
+    store.close().await;
+    Ok(())
+}
+
+/// The address is all that ever appears on standard output.
+fn say(address: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{address}")?;
+    out.flush()
+}
+
+/// Forgets what is past its time, for ever.
+async fn expire<S: Store>(relay: &Relay<S>) {
+    loop {
+        match relay.store().expire(relay.now()).await {
+            // A bounded piece; whoever delivers goes first.
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => sleep(EXPIRY).await,
+            Err(_) => {
+                tracing::error!("what expired is not forgotten: the store is unavailable");
+                sleep(EXPIRY_RETRY).await;
+            }
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::EPOCH.saturating_add(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Why a relay does not run, or did not go on. Each says what to do.
+#[non_exhaustive]
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// What the operator wrote.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The server's key in the data folder.
+    #[error("server key: {0}")]
+    Key(#[from] KeyFileError),
+    /// The store in the data folder.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The socket.
+    #[error("cannot listen: {0}")]
+    Bind(#[from] BindError),
+    /// The hosts.
+    #[error("hosts: {0}")]
+    Hosts(#[from] AddressError),
+    /// Standard output.
+    #[error("cannot print the address: {0}")]
+    Output(#[source] io::Error),
+    /// The system.
+    #[error("cannot start: {0}")]
+    Runtime(#[source] io::Error),
+    /// The system.
+    #[error("the operating system has no randomness")]
+    Entropy,
+}
+
+impl RunError {
+    /// What the process ends with (spec §17.19).
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Hosts(_) => 2,
+            Self::Folder(_) | Self::Key(_) => 3,
+            Self::Bind(_) => 4,
+            Self::Store(_) => 5,
+            Self::Output(_) | Self::Runtime(_) | Self::Entropy => 1,
+        }
+    }
+}
+
+const KEY: &str = "server.key";
+const STORE: &str = "store";
+const EXPIRY: Duration = Duration::from_secs(1);
+const EXPIRY_RETRY: Duration = Duration::from_secs(10);

@@ -1,0 +1,7 @@
+//! Spec §17.10 to §17.16: what sessions answer and push, without a transport.
+mod between;
+mod desk;
+mod interleavings;
+mod refused;
+mod requests;
+mod subscription;
