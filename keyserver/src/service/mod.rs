@@ -27,7 +27,7 @@ mod settings;
 mod verified;
 
 pub use self::{
-    admission::AdmissionSettings,
+    admission::{AdmissionSettings, invite_hash},
     counters::{Counters, Handed, RequestKind},
     limits::{Limits, Rate},
     session::{Answer, Session, Stream},
