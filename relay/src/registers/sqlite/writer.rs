@@ -21,6 +21,7 @@ pub(super) struct Writer {
     room: Arc<Semaphore>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "nearly every job is a change; there is one close")]
 enum Job {
     Change {
         change: Change,
