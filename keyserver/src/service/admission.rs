@@ -64,9 +64,9 @@ impl AdmissionSettings {
     }
 }
 
-/// What is kept of an invitation.
+/// What a store keeps of an invitation: SHA-256 over its 16 bytes.
 #[must_use]
-pub(crate) fn invite_hash(token: &InviteToken) -> [u8; 32] {
+pub fn invite_hash(token: &InviteToken) -> [u8; 32] {
     Sha256::digest(token.expose()).into()
 }
 

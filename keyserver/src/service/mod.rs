@@ -8,7 +8,7 @@
 //! ```
 //! Invariants: nothing enters the store unverified; a request that is answered with an error changed nothing; time is an
 //! argument; no authoritative state lives here, so that several processes may serve one store.
-//! Not here: connections and their order, the operator: the program that serves this is still to come.
+//! Not here: connections and their order ([`crate::server`]), the operator ([`crate::admin`]).
 use std::sync::Arc;
 
 use waxwing_wire::{keys::ServerPublicKey, request::Exporter};
@@ -26,14 +26,14 @@ mod session;
 mod settings;
 mod verified;
 
+use self::{admission::Challenges, limits::Buckets, verified::VerifiedManifests};
 pub use self::{
-    admission::AdmissionSettings,
+    admission::{AdmissionSettings, invite_hash},
     counters::{Counters, Handed, RequestKind},
     limits::{Limits, Rate},
     session::{Answer, Session, Stream},
     settings::Settings,
 };
-use self::{admission::Challenges, limits::Buckets, verified::VerifiedManifests};
 
 /// A key server over a store. Cheap to clone.
 #[derive(Debug)]

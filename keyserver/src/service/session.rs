@@ -96,6 +96,12 @@ impl<S: Store> Session<S> {
         })
     }
 
+    /// The server's counts.
+    #[must_use]
+    pub fn counters(&self) -> &super::Counters {
+        &self.keyserver.0.counters
+    }
+
     pub(super) fn server(&self) -> &Inner<S> {
         &self.keyserver.0
     }

@@ -11,6 +11,10 @@
     reason = "a panic is the report"
 )]
 
+mod asking;
+mod attacks;
 mod conformance;
+mod malicious;
 mod people;
+mod properties;
 mod requests;

@@ -1,5 +1,5 @@
 //! People with devices and prekeys, made through the public API of `waxwing-wire` only.
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard};
 
 use rand_chacha::{
     ChaCha20Rng,
@@ -52,7 +52,7 @@ pub(crate) struct Person {
     pub(crate) secret: AccountSecret,
     pub(crate) recovery: RecoveryPublicKey,
     seed: u64,
-    rng: RefCell<ChaCha20Rng>,
+    rng: Mutex<ChaCha20Rng>,
 }
 
 impl Person {
@@ -60,7 +60,11 @@ impl Person {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let secret = AccountSecret::generate(&mut rng);
         let recovery = secret.recovery_key().public_key();
-        Self { secret, recovery, seed, rng: RefCell::new(rng) }
+        Self { secret, recovery, seed, rng: Mutex::new(rng) }
+    }
+
+    fn rng(&self) -> MutexGuard<'_, ChaCha20Rng> {
+        self.rng.lock().unwrap()
     }
 
     pub(crate) fn id(&self) -> AccountId {
@@ -142,7 +146,7 @@ impl Person {
     /// Bytes that nobody here computes with, as good as a u-coordinate.
     fn u(&self) -> [u8; 32] {
         let mut u = [0; 32];
-        self.rng.borrow_mut().fill_bytes(&mut u);
+        self.rng().fill_bytes(&mut u);
         u[31] &= 0x3f;
         u
     }
@@ -168,7 +172,7 @@ impl Person {
         let is_kyber = matches!(kind, PrekeyKind::OneTimeKyber1024 | PrekeyKind::LastResortKyber1024);
         let key = if is_kyber {
             let mut key = vec![0x08; 1_569];
-            self.rng.borrow_mut().fill_bytes(&mut key[1..]);
+            self.rng().fill_bytes(&mut key[1..]);
             key
         } else {
             [&[0x05][..], &self.u()].concat()
@@ -201,7 +205,7 @@ impl Person {
         let (key, signer) = (self.device_key(generation, device), self.signer(generation, device));
         let mailboxes = [MailboxAddress { server: server_address(), mailbox: MailboxId::from_bytes([7; 16]) }];
         let entry = key.sign_reach_entry(signer, number, &mailboxes).unwrap().verify(manifest).unwrap();
-        let sealed = entry.seal(&self.root(generation).reach_key(reach_key), &mut *self.rng.borrow_mut()).unwrap();
+        let sealed = entry.seal(&self.root(generation).reach_key(reach_key), &mut *self.rng()).unwrap();
         key.sign_reach_record(signer, reach_key, number, &sealed).unwrap().verify(manifest).unwrap()
     }
 
