@@ -16,5 +16,6 @@ mod attacks;
 mod conformance;
 mod malicious;
 mod people;
+mod process;
 mod properties;
 mod requests;

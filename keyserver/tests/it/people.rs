@@ -96,9 +96,13 @@ impl Person {
 
     /// The first manifest of a generation, with device 1.
     pub(crate) fn first(&self, generation: u32) -> Manifest {
+        self.first_at(generation, NOW)
+    }
+
+    pub(crate) fn first_at(&self, generation: u32, issued: Timestamp) -> Manifest {
         let mut draft = Draft::first(&self.statement(generation), &[server_address()]);
         self.join(&mut draft, generation);
-        self.sign(generation, &draft, NOW)
+        self.sign(generation, &draft, issued)
     }
 
     pub(crate) fn with_device(&self, manifest: &Manifest) -> Manifest {

@@ -12,6 +12,7 @@
 
 mod conformance;
 mod model;
+mod process;
 mod scene;
 mod service;
 mod sqlite;

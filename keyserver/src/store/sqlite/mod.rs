@@ -6,7 +6,11 @@
 //! ```
 //! Invariants: nothing read before a transaction is believed in it, so that processes may share a file; an answer leaves after
 //! the commit; the only place besides `invitation`, `name` and the like that knows SQL.
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{File, Permissions},
+    path::Path,
+    time::Duration,
+};
 
 use sqlx::{
     Row as _, SqliteConnection,
@@ -61,6 +65,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]: it is no database of ours, of a newer version, or the disk says no.
     pub async fn open(file: &Path) -> Result<Self, OpenError> {
+        private(file).map_err(|error| OpenError::Database(error.to_string()))?;
         let options = options(file);
         let mut connection = connect(&options).await?;
         migrate(&mut connection).await?;
@@ -134,6 +139,13 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-65536")
         .pragma("temp_store", "memory")
         .row_buffer_size(4_096)
+}
+
+/// Makes the file if there is none; nobody but its owner may read it. SQLite gives the files beside it the same mode.
+fn private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let made = File::options().create(true).truncate(false).write(true).mode(0o600).open(file)?;
+    made.set_permissions(Permissions::from_mode(0o600))
 }
 
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {

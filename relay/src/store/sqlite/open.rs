@@ -1,7 +1,8 @@
 //! Opening a folder: lock, schema, run, and everything that stands in memory. Implements spec/17-relay.md §17.4 and §17.7.
 use std::{
     collections::{HashMap, VecDeque},
-    fs::{File, TryLockError},
+    fs::{File, Permissions, TryLockError},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -96,9 +97,10 @@ impl SqliteStore {
     /// [`OpenError`]; nothing has changed but what a newer schema needs.
     pub async fn open(folder: &Path, rules: Rules, now: Timestamp) -> Result<Self, OpenError> {
         let io = |error| OpenError::Folder(folder.to_owned(), error);
-        std::fs::create_dir_all(folder).map_err(io)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
         let guard = lock_folder(folder)?;
         let file = folder.join(FILE);
+        private(&file).map_err(io)?;
         // By way of a pool, because the migrator's future for a connection cannot go between threads.
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await?;
         migrator().run(&pool).await.map_err(|error| match error {
@@ -122,13 +124,19 @@ impl SqliteStore {
 
 fn lock_folder(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.map_err(|error| OpenError::Folder(folder.to_owned(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(folder.to_owned())),
         Err(TryLockError::Error(error)) => Err(OpenError::Folder(folder.to_owned(), error)),
     }
+}
+
+/// Makes the file if there is none; nobody but its owner may read it. SQLite gives the files beside it the same mode.
+fn private(file: &Path) -> std::io::Result<()> {
+    let made = File::options().create(true).truncate(false).write(true).mode(0o600).open(file)?;
+    made.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// Everything that a file says, before any of it is in use.

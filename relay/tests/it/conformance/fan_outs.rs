@@ -108,9 +108,9 @@ async fn what_one_recipient_does_is_nothing_to_the_others<S: Subject>() {
     store.close_mailbox(&owners[1].mailbox(), owners[1].close_hash(), NOW).await.unwrap();
     store.delete_mailbox(&owners[2].mailbox(), NOW).await.unwrap();
     assert_eq!(owners[3].numbers(store, NOW).await, [1]);
-    assert_eq!(owners[0].numbers(store, NOW).await, []);
+    assert_eq!(owners[0].numbers(store, NOW).await, [0_u64; 0]);
     while store.expire(after(14 * crate::scene::DAY)).await.unwrap() {}
-    assert_eq!(owners[3].numbers(store, after(14 * crate::scene::DAY)).await, []);
+    assert_eq!(owners[3].numbers(store, after(14 * crate::scene::DAY)).await, [0_u64; 0]);
 }
 
 async fn a_fan_out_to_nobody_that_is_there_leaves_nothing<S: Subject>() {
