@@ -1,5 +1,5 @@
 //! A session's frames on a connection's streams.
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use tokio::sync::watch;
 use waxwing_net::FrameSender;
@@ -56,6 +56,10 @@ impl Outbox for Streams {
 
     async fn backlog(&self, frame: &ServerFrame) -> Result<(), Gone> {
         send(self.backlog.get().unwrap_or(&self.control), frame).await
+    }
+
+    fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(time)
     }
 
     fn end(&self, code: ErrorCode) {

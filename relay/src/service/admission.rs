@@ -46,12 +46,35 @@ impl AdmissionSettings {
         challenges: &Challenges,
         now: Timestamp,
     ) -> Result<Invite, ErrorCode> {
+        let puzzle = |challenge: &Challenge, difficulty| Puzzle::mailbox(challenge, mailbox, difficulty);
+        self.admit_by(admission, puzzle, challenges, now)
+    }
+
+    /// The same for a new register or blob, by its id. `Owner` is not decided here.
+    pub(crate) fn admit_storage(
+        self,
+        admission: &Admission,
+        id: &[u8; 16],
+        challenges: &Challenges,
+        now: Timestamp,
+    ) -> Result<Invite, ErrorCode> {
+        let puzzle = |challenge: &Challenge, difficulty| Puzzle::storage(challenge, id, difficulty);
+        self.admit_by(admission, puzzle, challenges, now)
+    }
+
+    fn admit_by(
+        self,
+        admission: &Admission,
+        puzzle: impl Fn(&Challenge, Difficulty) -> Puzzle,
+        challenges: &Challenges,
+        now: Timestamp,
+    ) -> Result<Invite, ErrorCode> {
         match admission {
             Admission::Open if self.open => Ok(None),
             Admission::Invite(token) if self.invites => Ok(Some(invite_hash(token))),
             Admission::Work(work) => {
                 let difficulty = self.work.ok_or(ErrorCode::NotAdmitted)?;
-                challenges.check(work, &Puzzle::mailbox(&work.challenge, mailbox, difficulty), now).map(|()| None)
+                challenges.check(work, &puzzle(&work.challenge, difficulty), now).map(|()| None)
             }
             Admission::Open | Admission::Owner | Admission::Invite(_) => Err(ErrorCode::NotAdmitted),
         }

@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use waxwing_wire::frame::{ErrorCode, ServerError};
 
-use crate::store::{AckError, CreateError, LaneError, MailboxError, PutError, Unavailable, WatchError};
+use crate::store::{
+    AckError, CreateError, LaneError, MailboxError, PutError, RegisterCreateError, RegisterError, Unavailable,
+    WatchError,
+};
 
 /// Why a request was not done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,6 +76,8 @@ codes! {
     CreateError { Invite => NotAdmitted, Taken => Taken }
     MailboxError { Refused => Refused }
     WatchError { CursorAhead => CursorAhead, Refused => Refused }
+    RegisterCreateError { Invite => NotAdmitted, Taken => Taken }
+    RegisterError { Refused => Refused }
     AckError { CursorAhead => CursorAhead, Refused => Refused }
 }
 

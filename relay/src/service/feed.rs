@@ -222,23 +222,6 @@ impl Feed {
         self.change(|state| state.backlog.cursor = state.backlog.cursor.max(up_to));
     }
 
-    /// The owner acked.
-    pub(crate) fn acked(&self, ack: &Ack) {
-        self.change(|state| {
-            state.acked_up_to = state.acked_up_to.max(ack.up_to());
-            state.acked_ahead = state.acked_ahead.split_off(&ack.up_to().saturating_add(1));
-            for part in [&mut state.backlog, &mut state.live] {
-                part.outstanding = part.outstanding.split_off(&ack.up_to().saturating_add(1));
-            }
-            for number in ack.also() {
-                let pushed = state.backlog.outstanding.remove(number) || state.live.outstanding.remove(number);
-                if !pushed && state.acked_ahead.len() < ACKED_AHEAD {
-                    state.acked_ahead.insert(*number);
-                }
-            }
-        });
-    }
-
     /// It is over; the first reason counts.
     pub(crate) fn stop(&self, end: End) {
         self.change(|state| {
@@ -329,6 +312,22 @@ impl Watcher for Feed {
         self.change(|state| {
             state.lanes_full.retain(|(other, _)| *other != lane);
             state.lanes_full.push_back((lane, turned_away));
+        });
+    }
+
+    fn acked(&self, ack: &Ack) {
+        self.change(|state| {
+            state.acked_up_to = state.acked_up_to.max(ack.up_to());
+            state.acked_ahead = state.acked_ahead.split_off(&ack.up_to().saturating_add(1));
+            for part in [&mut state.backlog, &mut state.live] {
+                part.outstanding = part.outstanding.split_off(&ack.up_to().saturating_add(1));
+            }
+            for number in ack.also() {
+                let pushed = state.backlog.outstanding.remove(number) || state.live.outstanding.remove(number);
+                if !pushed && state.acked_ahead.len() < ACKED_AHEAD {
+                    state.acked_ahead.insert(*number);
+                }
+            }
         });
     }
 

@@ -1,4 +1,4 @@
-//! What a relay does, without a transport. Implements spec/17-relay.md §17.10 to §17.16.
+//! What a relay does, without a transport. Implements spec/17-relay.md §17.10 to §17.16, §17.20 and §17.21.
 //!
 //! ```text
 //! Relay ──session(exporter, outbox)──▶ Session ──handle(request)──▶ future: drive it, it fills the outbox
@@ -23,15 +23,17 @@ use crate::store::Store;
 mod admission;
 mod counters;
 mod failure;
+mod fan_out;
 mod feed;
 mod mailbox;
 mod outbox;
 mod put;
+mod registers;
 mod session;
 mod settings;
 mod subscription;
 
-use self::admission::Challenges;
+use self::{admission::Challenges, registers::Allowances};
 pub use self::{
     admission::{AdmissionSettings, invite_hash},
     counters::{Counters, RequestKind},
@@ -47,6 +49,7 @@ pub(crate) struct Inner<S> {
     pub(crate) store: S,
     pub(crate) settings: Settings,
     pub(crate) challenges: Challenges,
+    pub(crate) allowances: Allowances,
     /// Verifies proofs for mailboxes that do not exist, so that they take as long; nobody has its private half.
     pub(crate) nobody: OwnerPublicKey,
     pub(crate) counters: Counters,
@@ -60,7 +63,8 @@ impl<S: Store> Relay<S> {
         rng.fill_bytes(&mut secret);
         let challenges = Challenges::new(secret);
         let nobody = OwnerKey::generate(rng).public_key();
-        Self(Arc::new(Inner { store, settings, challenges, nobody, counters: Counters::default(), clock }))
+        let (allowances, counters) = (Allowances::default(), Counters::default());
+        Self(Arc::new(Inner { store, settings, challenges, allowances, nobody, counters, clock }))
     }
 
     /// A connection begins. `exporter` is what both of its ends export (spec §11.11.1); what the client gets goes to `outbox`.

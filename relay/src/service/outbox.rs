@@ -1,5 +1,5 @@
-//! Where a session's frames go.
-use std::sync::Arc;
+//! Where a session's frames go, and how it waits.
+use std::{sync::Arc, time::Duration};
 
 use waxwing_wire::{frame::ErrorCode, relay::ServerFrame};
 
@@ -14,6 +14,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// A frame for the backlog stream, or for the control stream if the client opened none before it subscribed.
     fn backlog(&self, frame: &ServerFrame) -> impl Future<Output = Result<(), Gone>> + Send;
 
+    /// Resolves after so long: the transport's timer, or a simulated world's.
+    fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send;
+
     /// The connection shall end with `code` when what is in flight has its answers. Does not block.
     fn end(&self, code: ErrorCode);
 }
@@ -25,6 +28,10 @@ impl<O: Outbox> Outbox for Arc<O> {
 
     fn backlog(&self, frame: &ServerFrame) -> impl Future<Output = Result<(), Gone>> + Send {
         O::backlog(self, frame)
+    }
+
+    fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        O::pause(self, time)
     }
 
     fn end(&self, code: ErrorCode) {

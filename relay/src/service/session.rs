@@ -2,19 +2,17 @@
 //!
 //! ```text
 //! handle(request) ──▶ future ──▶ outbox.control(reply)
-//!     owner's requests: one after the other, in the order of the calls │ puts, info, close: beside each other
+//!     owner's requests: one after the other, in the order of the calls │ everything else: beside each other
 //! ```
 //! Invariants: one reply for each request; an id is free again before its reply leaves; a connection is the owner's of at most
 //! one mailbox, for good; a future that is dropped leaves its request done or not, unsaid.
 use std::{
     collections::HashSet,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use tokio::sync::watch;
 use waxwing_wire::{
     frame::{ErrorCode, ServerError},
     id::MailboxId,
@@ -39,7 +37,7 @@ pub struct Session<S: Store, O: Outbox> {
     /// What an owner asks is done in the order in which it was asked; this is the queue (tokio's lock is fair).
     turn: tokio::sync::Mutex<()>,
     pub(super) subscription: Subscription,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl<S: Store, O: Outbox> Session<S, O> {
@@ -52,7 +50,7 @@ impl<S: Store, O: Outbox> Session<S, O> {
             in_flight: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
             subscription: Subscription::default(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         })
     }
 
@@ -80,7 +78,7 @@ impl<S: Store, O: Outbox> Session<S, O> {
         Ok(async move {
             let kind = RequestKind::of(&body);
             let outcome = match admitted {
-                Ok(_) if session.draining.load(Ordering::Relaxed) => Err(Failure::draining()),
+                Ok(_) if session.is_draining() => Err(Failure::draining()),
                 Ok(_) => match body {
                     // The largest by far, and the rarest: its own box, so that the others stay small.
                     RelayRequest::Subscribe(subscribe) => {
@@ -96,13 +94,24 @@ impl<S: Store, O: Outbox> Session<S, O> {
 
     /// The relay stops: tells the client and answers everything after this with `Draining`. Subscriptions end.
     pub async fn drain(&self) {
-        if self.draining.swap(true, Ordering::Relaxed) {
+        if self.draining.send_replace(true) {
             return;
         }
         self.subscription.stop();
         let push = RelayPush::GoingAway(GoingAway { retry_after: COME_BACK });
         // Whoever is gone needs no farewell.
         let _ = self.outbox.control(&ServerFrame::Push(push)).await;
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Resolves when the relay stops.
+    pub(super) async fn drain_begins(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives as long as this session.
+        let _ = draining.wait_for(|draining| *draining).await;
     }
 
     /// How many requests may be without an answer.
@@ -151,14 +160,14 @@ impl<S: Store, O: Outbox> Session<S, O> {
                 let _turn = self.turn.lock().await;
                 self.delete_mailbox().await
             }
-            // A subscription is begun where its future is made; blobs have streams of their own; the rest is not served yet.
+            RelayRequest::FanOut(fan_out) => self.fan_out(fan_out).await,
+            RelayRequest::CreateRegister(create) => self.create_register(create).await,
+            RelayRequest::WriteRegister(write) => self.write_register(&write).await,
+            RelayRequest::ReadRegister(read) => self.read_register(&read).await,
+            RelayRequest::AwaitRegister(wait) => self.await_register(&wait).await,
+            RelayRequest::DeleteRegister(delete) => self.delete_register(&delete).await,
+            // A subscription is begun where its future is made; blobs are not served yet.
             RelayRequest::Subscribe(_)
-            | RelayRequest::FanOut(_)
-            | RelayRequest::CreateRegister(_)
-            | RelayRequest::WriteRegister(_)
-            | RelayRequest::ReadRegister(_)
-            | RelayRequest::AwaitRegister(_)
-            | RelayRequest::DeleteRegister(_)
             | RelayRequest::CreateBlob(_)
             | RelayRequest::BlobStatus(_)
             | RelayRequest::DeleteBlob(_)

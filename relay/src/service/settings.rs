@@ -16,14 +16,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        // Fan-out, registers and blobs are not served yet: 0 says so (spec §17.15).
-        let limits = Limits {
-            fan_out_recipients: 0,
-            register_bytes: 0,
-            register_writes_per_hour: 0,
-            blob_bytes: 0,
-            ..Limits::default()
-        };
+        // Blobs are not served yet: 0 says so (spec §17.15).
+        let limits = Limits { blob_bytes: 0, ..Limits::default() };
         Self { admission: AdmissionSettings::default(), limits, moved: None }
     }
 }

@@ -92,11 +92,7 @@ impl<S: Store, O: Outbox> Session<S, O> {
         let commit = {
             let _turn = self.turn().await;
             let (mailbox, server) = (self.owned()?, self.server());
-            let commit = server.store.ack(&mailbox, ack, server.now()).await?;
-            if let Some(feed) = self.subscription.feed() {
-                feed.acked(ack);
-            }
-            commit
+            server.store.ack(&mailbox, ack, server.now()).await?
         };
         commit.await?;
         Ok(RelayReply::Done)

@@ -537,6 +537,9 @@ impl<D: Disk> Store for Mailboxes<D> {
         }
         self.shared.sweep(&mut inner, *mailbox, now);
         let gone = inner.ledger.ack(ack).map_err(|_| AckError::CursorAhead)?;
+        if let Some(watcher) = &inner.watcher {
+            watcher.acked(ack);
+        }
         self.shared.remember(&gone, now);
         self.shared.forget(&mut inner, &gone, Urgency::Now);
         if inner.forgetting.outcome() == Some(Err(Unavailable)) {

@@ -43,7 +43,7 @@ pub use sqlite::{OpenError, Sqlite, SqliteStore};
 pub use crate::ledger::{Life, Quota, Via};
 
 /// Where mailboxes live. One conformance suite (`relay/tests/it/conformance`) says what every implementation does.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Registers {
     /// Makes a mailbox with a strangers' lane and nothing else; the same owner key and close hash again is no error and
     /// spends no invitation. An invitation is spent in the same transaction.
     fn create_mailbox(
@@ -165,6 +165,8 @@ pub trait Watcher: Send + Sync {
     fn online(&self, lane: LaneNumber, envelope: Arc<Envelope>);
     /// A lane turned something away for the first time since it had room (spec §14.9.4).
     fn lane_full(&self, lane: LaneNumber, turned_away: u64);
+    /// The owner acked, over whatever connection.
+    fn acked(&self, ack: &Ack);
     /// Another watcher took the mailbox.
     fn superseded(&self);
     /// The mailbox was closed or deleted.

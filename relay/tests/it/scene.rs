@@ -162,6 +162,8 @@ impl Watcher for Ear {
         self.hear(Heard::LaneFull { lane, turned_away });
     }
 
+    fn acked(&self, _: &Ack) {}
+
     fn superseded(&self) {
         self.hear(Heard::Superseded);
     }

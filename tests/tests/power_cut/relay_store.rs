@@ -96,6 +96,8 @@ impl Watcher for Owner {
     }
     fn online(&self, _: LaneNumber, _: Arc<Envelope>) {}
     fn lane_full(&self, _: LaneNumber, _: u64) {}
+    fn acked(&self, _: &Ack) {}
+
     fn superseded(&self) {}
     fn ended(&self) {}
 }

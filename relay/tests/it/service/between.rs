@@ -6,12 +6,16 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_relay::store::{
-    AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, PutError,
-    Store, StoredEnvelope, Unavailable, WatchError, Watched, Watcher,
+    AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, NewRegister,
+    PutError, RegisterCreateError, RegisterError, RegisterWriteError, Registers, Store, StoredEnvelope, Unavailable,
+    WatchError, Watched, Watcher,
 };
 use waxwing_wire::{
-    id::MailboxId,
-    relay::{Ack, AddLane, EndLane, LaneNumber, MailboxState, RotateLane},
+    id::{MailboxId, RegisterId},
+    relay::{
+        Ack, AddLane, Capability, EndLane, LaneNumber, MailboxState, RegisterHead, RegisterPage, RotateLane,
+        WriteRegister,
+    },
     time::Timestamp,
 };
 
@@ -61,6 +65,43 @@ impl<S: Store> Between<S> {
         let outcome = work.await;
         self.others().await;
         outcome
+    }
+}
+
+impl<S: Store> Registers for Between<S> {
+    async fn create_register(&self, new: NewRegister, now: Timestamp) -> Result<(), RegisterCreateError> {
+        self.around("create_register", self.inner.create_register(new, now)).await
+    }
+
+    async fn write_register(&self, write: &WriteRegister, now: Timestamp) -> Result<RegisterHead, RegisterWriteError> {
+        self.around("write_register", self.inner.write_register(write, now)).await
+    }
+
+    async fn read_register(
+        &self,
+        register: &RegisterId,
+        capability: &Capability,
+        from: u64,
+    ) -> Result<RegisterPage, RegisterError> {
+        self.around("read_register", self.inner.read_register(register, capability, from)).await
+    }
+
+    fn register_head(&self, register: &RegisterId, capability: &Capability) -> Result<RegisterHead, RegisterError> {
+        self.note("register_head");
+        self.inner.register_head(register, capability)
+    }
+
+    async fn await_register(
+        &self,
+        register: &RegisterId,
+        capability: &Capability,
+        after: u64,
+    ) -> Result<RegisterHead, RegisterError> {
+        self.around("await_register", self.inner.await_register(register, capability, after)).await
+    }
+
+    async fn delete_register(&self, register: &RegisterId, capability: &Capability) -> Result<(), RegisterError> {
+        self.around("delete_register", self.inner.delete_register(register, capability)).await
     }
 }
 

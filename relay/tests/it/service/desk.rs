@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -182,6 +183,10 @@ impl Outbox for Desk {
 
     async fn backlog(&self, frame: &ServerFrame) -> Result<(), Gone> {
         if self.has_backlog { self.queue(frame, |queues| &mut queues.backlog).await } else { self.control(frame).await }
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     fn end(&self, code: ErrorCode) {

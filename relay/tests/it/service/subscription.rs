@@ -59,6 +59,20 @@ async fn an_empty_backlog_ends_at_once() {
 }
 
 #[tokio::test]
+async fn an_ack_over_another_connection_frees_the_window_too() {
+    let place = place();
+    let mut alice = place.owner(ALICE).await;
+    alice.subscribe(0, 2).await;
+    fill(&place, 1..=5).await;
+    alice.settle().await;
+    assert_eq!(alice.deliveries().0, [1, 2]);
+    let mut elsewhere = place.back(ALICE, usize::MAX).await;
+    assert!(elsewhere.call(ack(2, &[])).await.is_ok());
+    alice.settle().await;
+    assert_eq!(alice.deliveries().0, [3, 4]);
+}
+
+#[tokio::test]
 async fn no_more_than_the_window_is_without_an_ack_and_acks_free_it() {
     let place = place();
     let mut alice = place.owner(ALICE).await;
