@@ -1,20 +1,14 @@
 //! The operator's verbs over a Unix socket. Implements spec/19-keyserver.md §19.9.
 //!
-//! ```text
-//! one line of words ──▶  "ok" or "error: …", and lines ──▶ closed          a shell can speak it
-//! ```
-//! Invariants: whoever can open the socket is the operator (the folder is theirs alone); answers hold no name, account, key or
+//! Invariants: answers hold no name, account, key or
 //! address but an invitation that was just made and whatever the operator wrote themself.
-use std::{fmt::Write as _, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{UnixListener, UnixStream},
-    sync::Notify,
-    task::JoinHandle,
-    time::timeout,
+use tokio::sync::Notify;
+use waxwing_net::{
+    Listener,
+    process::{Operator, Scraped},
 };
-use waxwing_net::Listener;
 use waxwing_wire::{
     frame::InviteToken,
     id::AccountId,
@@ -56,11 +50,7 @@ impl<S: Store> Admin<S> {
         self.drain.notified().await;
     }
 
-    /// Does what a line of words says; what is answered, line by line.
-    ///
-    /// # Errors
-    /// [`VerbError`]: what to write instead, or to do about it.
-    pub async fn execute(&self, line: &str) -> Result<String, VerbError> {
+    async fn obey(&self, line: &str) -> Result<String, VerbError> {
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["health"] => self.health().await,
@@ -84,20 +74,10 @@ impl<S: Store> Admin<S> {
         }
     }
 
-    /// Whether the store answers: what a supervisor asks.
-    ///
-    /// # Errors
-    /// [`VerbError::Unavailable`].
-    pub async fn health(&self) -> Result<String, VerbError> {
+    async fn health(&self) -> Result<String, VerbError> {
         // A change would have to be durable; a read shows that the file is there and ours.
         self.keyserver.store().secret().await?;
         Ok("serving\n".into())
-    }
-
-    /// Everything that is counted, as Prometheus reads it.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        metrics::text(self.keyserver.counters(), &self.surroundings.latencies, &self.listener.counts())
     }
 
     async fn verify(&self) -> Result<String, VerbError> {
@@ -162,6 +142,22 @@ impl<S: Store> Admin<S> {
     }
 }
 
+impl<S: Store> Operator for Admin<S> {
+    async fn execute(&self, line: &str) -> Result<String, String> {
+        self.obey(line).await.map_err(|error| error.to_string())
+    }
+}
+
+impl<S: Store> Scraped for Admin<S> {
+    fn metrics(&self) -> String {
+        metrics::text(self.keyserver.counters(), &self.surroundings.latencies, &self.listener.counts())
+    }
+
+    async fn is_healthy(&self) -> bool {
+        self.health().await.is_ok()
+    }
+}
+
 fn stats(stats: &Stats) -> String {
     let Stats { accounts, deleted, devices, names, resting, one_time_keys, open_invitations, changes } = stats;
     format!(
@@ -210,83 +206,8 @@ pub enum VerbError {
     Findings(String),
 }
 
-/// Answers at `path` until the task is aborted. A socket that nobody answers at is replaced.
-///
-/// # Errors
-/// The system's.
-pub fn listen<S: Store>(path: &Path, admin: Arc<Admin<S>>) -> io::Result<JoinHandle<()>> {
-    // The folder's lock says that it is nobody's.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(tokio::spawn(async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let admin = Arc::clone(&admin);
-                    tokio::spawn(async move {
-                        // An operator who went away gets no answer.
-                        let _ = timeout(PATIENCE, converse(stream, &admin)).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the operator's socket fails");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        }
-    }))
-}
-
-async fn converse<S: Store>(stream: UnixStream, admin: &Admin<S>) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    (&mut stream).take(MOST_LINE).read_line(&mut line).await?;
-    let answer = match admin.execute(&line).await {
-        Ok(answer) => format!("ok\n{answer}"),
-        Err(error) => format!("error: {error}\n"),
-    };
-    let stream = stream.get_mut();
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
-}
-
-/// Asks the server whose socket is at `path`; its answer, or its error.
-///
-/// # Errors
-/// [`AskError`].
-pub async fn ask(path: &Path, line: &str) -> Result<String, AskError> {
-    let mut stream = UnixStream::connect(path).await.map_err(AskError::Socket)?;
-    stream.write_all(format!("{line}\n").as_bytes()).await.map_err(AskError::Socket)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.map_err(AskError::Socket)?;
-    match answer.split_once('\n') {
-        Some(("ok", rest)) => Ok(rest.to_owned()),
-        _ => Err(AskError::Said(answer.trim_end().trim_start_matches("error: ").to_owned())),
-    }
-}
-
-/// Why a verb was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// Nobody answers there.
-    #[error("no key server answers at that socket: {0}")]
-    Socket(#[source] io::Error),
-    /// What the server said.
-    #[error("{0}")]
-    Said(String),
-}
-
-/// The socket's name in the data folder.
-pub const SOCKET: &str = "admin.sock";
 /// What there is to say.
 pub const VERBS: &str = "health, stats, metrics, verify, drain, invite mint [COUNT [below ID]], invite revoke ID, invite list, \
      name give NAME ACCOUNT";
 const MOST_MINTED: usize = 1_000;
-const MOST_LINE: u64 = 1_024;
 const PAGE: u32 = 1_000;
-/// `verify` reads everything.
-const PATIENCE: Duration = Duration::from_secs(3_600);

@@ -37,17 +37,14 @@ use std::{
 
 use serde::Deserialize;
 use thiserror::Error;
-use waxwing_net::Limits as Peers;
+use waxwing_net::{Limits as Peers, process::Sharing};
 use waxwing_wire::{
     address::{AddressError, Host, ServerAddress},
     keys::ServerPublicKey,
     pow::Difficulty,
 };
 
-use crate::{
-    process::Sharing,
-    service::{AdmissionSettings, Limits, Rate, Settings},
-};
+use crate::service::{AdmissionSettings, Limits, Rate, Settings};
 
 /// A key server's configuration, checked.
 #[derive(Clone, Debug)]

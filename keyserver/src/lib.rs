@@ -12,8 +12,6 @@ pub mod config;
 #[cfg(feature = "server")]
 pub mod metrics;
 #[cfg(feature = "server")]
-pub mod process;
-#[cfg(feature = "server")]
 pub mod run;
 #[cfg(feature = "server")]
 pub mod server;

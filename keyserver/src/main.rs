@@ -3,10 +3,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use waxwing_keyserver::{
-    admin,
     config::{Config, Flags},
     run::{self, RunError},
 };
+use waxwing_net::process;
 
 /// A key server for Waxwing: names, manifests nobody can forge, prekeys handed out exactly once.
 ///
@@ -67,7 +67,7 @@ Exit codes: 0 stopped when asked, 2 configuration, 3 data folder, 4 address, 5 s
 fn main() -> ExitCode {
     let Arguments { command, serve } = Arguments::parse();
     match command {
-        Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(admin::SOCKET)), &verb),
+        Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb),
         None => run(serve),
     }
 }
@@ -92,7 +92,7 @@ fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return fail(&"cannot start", 1);
     };
-    match runtime.block_on(admin::ask(&socket, &verb.join(" "))) {
+    match runtime.block_on(process::ask(&socket, &verb.join(" "))) {
         Ok(answer) => {
             use std::io::Write as _;
             // Whoever reads may have read enough.

@@ -1,22 +1,16 @@
 //! Counts and histograms for Prometheus. Implements spec/19-keyserver.md §19.9.
 //!
 //! Invariants: labels are kinds of requests, codes and kinds of keys, all from our own tables; nothing is by person.
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::fmt;
 
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::timeout,
-};
 use waxwing_net::Counts;
 
-use crate::{admin::Admin, server::Latencies, service::Counters, store::Store};
+use crate::{server::Latencies, service::Counters};
 
 /// Everything that is counted, in Prometheus' text format.
 #[must_use]
@@ -83,60 +77,3 @@ impl prometheus_client::collector::Collector for Snapshot {
         took.encode_histogram::<[(&str, &str); 0]>(self.took_sum, count, &self.took, None)
     }
 }
-
-/// Answers `GET /metrics` and `GET /health` until it is dropped.
-///
-/// # Errors
-/// The system's.
-pub async fn listen<S: Store>(place: SocketAddr, admin: Arc<Admin<S>>) -> io::Result<JoinSet<()>> {
-    let listener = TcpListener::bind(place).await?;
-    let mut task = JoinSet::new();
-    task.spawn(async move {
-        let mut scrapes = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) if scrapes.len() < MOST_SCRAPES => {
-                        let admin = Arc::clone(&admin);
-                        scrapes.spawn(async move { drop(timeout(PATIENCE, answer(stream, &admin)).await) });
-                    }
-                    Ok(_) => {}
-                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                },
-                Some(_) = scrapes.join_next() => {}
-            }
-        }
-    });
-    Ok(task)
-}
-
-/// As much of HTTP as a scrape needs: one request, one answer, closed.
-async fn answer<S: Store>(mut stream: TcpStream, admin: &Admin<S>) -> io::Result<()> {
-    let mut head = Vec::with_capacity(MOST_HEAD);
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() >= MOST_HEAD || stream.read_buf(&mut head).await? == 0 {
-            return Ok(());
-        }
-    }
-    let (status, body) = if head.starts_with(b"GET /metrics ") {
-        ("200 OK", admin.metrics())
-    } else if head.starts_with(b"GET /health ") {
-        match admin.health().await {
-            Ok(body) => ("200 OK", body),
-            Err(_) => ("503 Service Unavailable", "the store is unavailable\n".into()),
-        }
-    } else {
-        ("404 Not Found", String::new())
-    };
-    let length = body.len();
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
-}
-
-const MOST_SCRAPES: usize = 16;
-const MOST_HEAD: usize = 8_192;
-const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,14 +7,15 @@ use std::{
 
 use thiserror::Error;
 use tokio::time::sleep;
-use waxwing_net::{BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create};
+use waxwing_net::{
+    BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create,
+    process::{self, DataFolder, FolderError, SOCKET, Sharing, Signals},
+};
 use waxwing_wire::address::AddressError;
 
 use crate::{
-    admin::{self, Admin},
+    admin::Admin,
     config::{Config, ConfigError},
-    metrics,
-    process::{self, DataFolder, FolderError, Sharing, Signals},
     server::{self, Surroundings},
     service::Keyserver,
     store::{
@@ -28,7 +29,7 @@ use crate::{
 /// # Errors
 /// [`RunError`]: why it does not run.
 pub fn run(config: &Config) -> Result<(), RunError> {
-    process::log(config.log);
+    process::log("waxwing_keyserver", config.log.name());
     let folder = DataFolder::open(&config.data, config.sharing)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     let outcome = runtime.block_on(serve(config, &folder));
@@ -48,14 +49,14 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
     let surroundings = Surroundings::system();
     let admin = Arc::new(Admin::new(keyserver.clone(), key.public_key(), surroundings.clone(), Arc::clone(&listener)));
     let socket = match config.sharing {
-        Sharing::Alone => folder.file(admin::SOCKET),
+        Sharing::Alone => folder.file(SOCKET),
         // Each of several has a socket of its own.
         Sharing::Shared => folder.file(&format!("admin-{}.sock", std::process::id())),
     };
-    let administration = admin::listen(&socket, Arc::clone(&admin)).map_err(RunError::Admin)?;
+    let administration = process::listen(&socket, Arc::clone(&admin)).map_err(RunError::Admin)?;
     let scraping = match config.metrics {
         None => None,
-        Some(place) => Some(metrics::listen(place, Arc::clone(&admin)).await.map_err(RunError::Metrics)?),
+        Some(place) => Some(process::scrape(place, Arc::clone(&admin)).await.map_err(RunError::Metrics)?),
     };
     say(&address.to_string()).map_err(RunError::Output)?;
     tracing::info!("serving");

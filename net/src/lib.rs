@@ -21,6 +21,8 @@ mod close;
 pub mod echo;
 mod key_file;
 mod leaf;
+#[cfg(feature = "process")]
+pub mod process;
 mod request;
 mod server;
 mod service;

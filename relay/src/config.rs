@@ -7,6 +7,7 @@
 //! hosts = ["relay.example.org:4433"]    # how clients find it; the first is printed first
 //! log = "info"                          # off, error, warn, info, debug, trace
 //! drain_seconds = 20
+//! metrics = "127.0.0.1:9463"            # where Prometheus asks; none by default
 //!
 //! [admission]
 //! open = false                          # anybody
@@ -54,6 +55,8 @@ pub struct Config {
     pub log: Level,
     /// How long a drain may take.
     pub drain: Duration,
+    /// Where Prometheus asks.
+    pub metrics: Option<SocketAddr>,
     /// What the service asks and allows.
     pub settings: Settings,
     /// What peers may do.
@@ -171,6 +174,7 @@ struct Written {
     hosts: Vec<String>,
     log: Level,
     drain_seconds: u64,
+    metrics: Option<String>,
     admission: WrittenAdmission,
     limits: WrittenLimits,
 }
@@ -203,6 +207,7 @@ impl Default for Written {
             hosts: Vec::new(),
             log: Level::default(),
             drain_seconds: 20,
+            metrics: None,
             admission: WrittenAdmission::default(),
             limits: WrittenLimits::default(),
         }
@@ -232,7 +237,7 @@ impl Default for WrittenLimits {
 
 impl Written {
     fn check(self) -> Result<Config, ConfigError> {
-        let Self { data, listen, hosts, log, drain_seconds, admission, limits } = self;
+        let Self { data, listen, hosts, log, drain_seconds, metrics, admission, limits } = self;
         let listen = listen.as_deref().unwrap_or(LISTEN);
         let bits = |key, bits| Difficulty::try_from(bits).map_err(|_| ConfigError::Bits { key, bits });
         let admission = AdmissionSettings {
@@ -259,6 +264,7 @@ impl Written {
             push_window: within("limits.push_window", limits.push_window, 1..=1_024)?,
             ..defaults.limits
         };
+        let metrics = metrics.map(|metrics| metrics.parse().map_err(|_| ConfigError::Metrics(metrics)));
         Ok(Config {
             data: data.ok_or(ConfigError::Data)?,
             listen: listen.parse().map_err(|_| ConfigError::Listen(listen.to_owned()))?,
@@ -267,6 +273,7 @@ impl Written {
                 .map(|host| host.parse().map_err(|error| ConfigError::Host { host, error }))
                 .collect::<Result<_, _>>()?,
             log,
+            metrics: metrics.transpose()?,
             drain: Duration::from_secs(within("drain_seconds", drain_seconds, 0..=3_600)?),
             settings: Settings { admission, limits, ..defaults },
             peers,
@@ -301,7 +308,7 @@ fn overlay(table: &mut toml::Table, name: &str, key: &str, value: &str) -> Resul
 /// Texts are texts whatever they look like; the rest is as TOML writes it.
 fn value_of(key: &str, value: &str) -> toml::Value {
     match key {
-        "data" | "listen" | "log" => toml::Value::String(value.to_owned()),
+        "data" | "listen" | "log" | "metrics" => toml::Value::String(value.to_owned()),
         "hosts" => value.split(',').map(|host| toml::Value::String(host.trim().to_owned())).collect::<Vec<_>>().into(),
         _ => value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned())),
     }
@@ -339,6 +346,9 @@ pub enum ConfigError {
     /// Not an address and a port.
     #[error("listen = \"{0}\" is no address with a port, like [::]:4433 or 192.0.2.7:4433")]
     Listen(String),
+    /// Not an address and a port.
+    #[error("metrics = \"{0}\" is no address with a port, like 127.0.0.1:9463")]
+    Metrics(String),
     /// Not a host and a port.
     #[error("hosts: \"{host}\" is no host with a port, like relay.example.org:4433 ({error})")]
     Host {

@@ -4,10 +4,12 @@
 //! main ─ config, process ─▶ run ─▶ server (connections) ─▶ service (sessions) ─▶ store ─▶ ledger (pure)
 //! ```
 #[cfg(feature = "server")]
+pub mod admin;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod ledger;
 #[cfg(feature = "server")]
-pub mod process;
+pub mod metrics;
 #[cfg(feature = "server")]
 pub mod run;
 #[cfg(feature = "server")]

@@ -1,7 +1,8 @@
 //! The relay's binary. Implements spec/17-relay.md §17.18 and §17.19; what is decided is decided in the library.
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use waxwing_net::process;
 use waxwing_relay::{
     config::{Config, Flags},
     run::{self, RunError},
@@ -12,8 +13,16 @@ use waxwing_relay::{
 /// Prints its address on standard output, which is what clients are given, and logs to standard error. SIGTERM or SIGINT stops it
 /// gracefully, a second one at once.
 #[derive(Debug, Parser)]
-#[command(name = "waxwing-relay", version, after_help = EXIT_CODES)]
+#[command(name = "waxwing-relay", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
     /// TOML file; see the configuration section of spec/17-relay.md for its keys
     #[arg(long, value_name = "FILE", env = "WAXWING_RELAY_CONFIG")]
     config: Option<PathBuf>,
@@ -34,28 +43,66 @@ struct Arguments {
     check: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say something to a running relay; without a verb: what there is to say
+    Admin {
+        /// Its data folder
+        #[arg(long, value_name = "DIR", env = "WAXWING_RELAY_DATA")]
+        data: PathBuf,
+        /// Its socket [default: admin.sock in the data folder]
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+        /// health, stats, metrics, invite mint, drain
+        verb: Vec<String>,
+    },
+}
+
 const EXIT_CODES: &str = "Every key of the file can be set by a variable: WAXWING_RELAY_LIMITS_PUSH_WINDOW=64.
 Exit codes: 0 stopped when asked, 2 configuration, 3 data folder, 4 address, 5 store, 1 anything else.";
 
 fn main() -> ExitCode {
-    let Arguments { config, data, listen, hosts, log, check } = Arguments::parse();
+    let Arguments { command, serve } = Arguments::parse();
+    match command {
+        Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb),
+        None => run(serve),
+    }
+}
+
+fn run(serve: Serve) -> ExitCode {
+    let Serve { config, data, listen, hosts, log, check } = serve;
     let flags = Flags { data, listen, hosts, log };
     let config = match Config::load(config.as_deref(), std::env::vars(), flags) {
         Ok(config) => config,
-        Err(error) => return fail(&RunError::Config(error)),
+        Err(error) => return fail(&RunError::Config(error), 2),
     };
     if check {
         return ExitCode::SUCCESS;
     }
     match run::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&error, error.exit_code()),
     }
 }
 
-fn fail(error: &RunError) -> ExitCode {
+fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return fail(&"cannot start", 1);
+    };
+    match runtime.block_on(process::ask(&socket, &verb.join(" "))) {
+        Ok(answer) => {
+            use std::io::Write as _;
+            // Whoever reads may have read enough.
+            let _ = std::io::stdout().write_all(answer.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     use std::io::Write as _;
     // Nobody may be there to read it.
     let _ = writeln!(std::io::stderr(), "waxwing-relay: {error}");
-    ExitCode::from(error.exit_code())
+    ExitCode::from(code)
 }

@@ -1,6 +1,7 @@
 //! A relay's life: folder, key, store, socket, service, and the way back. Implements spec/17-relay.md §17.19.
 use std::{
     io::{self, Write as _},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -8,12 +9,15 @@ use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use thiserror::Error;
 use tokio::time::sleep;
-use waxwing_net::{BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create};
+use waxwing_net::{
+    BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create,
+    process::{self, DataFolder, FolderError, SOCKET, Sharing, Signals},
+};
 use waxwing_wire::{address::AddressError, time::Timestamp};
 
 use crate::{
+    admin::Admin,
     config::{Config, ConfigError},
-    process::{self, DataFolder, FolderError, Signals},
     server,
     service::{Clock, Relay},
     store::{OpenError, Quota, Rules, SqliteStore, Store},
@@ -24,8 +28,8 @@ use crate::{
 /// # Errors
 /// [`RunError`]: why it does not run.
 pub fn run(config: &Config) -> Result<(), RunError> {
-    process::log(config.log);
-    let folder = DataFolder::open(&config.data)?;
+    process::log("waxwing_relay", config.log.name());
+    let folder = DataFolder::open(&config.data, Sharing::Alone)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     let outcome = runtime.block_on(serve(config, &folder));
     // What still waits for a disk is not waited for; what was accepted is on it.
@@ -42,11 +46,24 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
     let store = SqliteStore::open(&folder.file(STORE), Rules { quota, ..Rules::default() }, now()).await?;
     let relay = Relay::new(store.clone(), config.settings.clone(), Clock::new(now), &mut UnwrapErr(SysRng));
     let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
-    let listener = Listener::bind(config.listen, &key, listening)?;
+    let listener = Arc::new(Listener::bind(config.listen, &key, listening)?);
     let address = config.address(key.public_key(), listener.local_address())?;
+    let admin = Arc::new(Admin::new(relay.clone(), Arc::clone(&listener)));
+    let socket = folder.file(SOCKET);
+    let administration = process::listen(&socket, Arc::clone(&admin)).map_err(RunError::Admin)?;
+    let scraping = match config.metrics {
+        None => None,
+        Some(place) => Some(process::scrape(place, Arc::clone(&admin)).await.map_err(RunError::Metrics)?),
+    };
     say(&address.to_string()).map_err(RunError::Output)?;
     tracing::info!("serving");
-    let served = server::serve(&listener, &relay, signals.stop(), config.drain);
+    let stop = async {
+        tokio::select! {
+            () = signals.stop() => {}
+            () = admin.drain_asked() => {}
+        }
+    };
+    let served = server::serve(&listener, &relay, stop, config.drain);
     tokio::select! {
         drained = served => match drained {
             Drained::Clean => tracing::info!("stopped; every client was told"),
@@ -55,6 +72,10 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
         () = expire(&relay) => {}
         () = signals.now() => tracing::warn!("stopped at once"),
     }
+    administration.abort();
+    drop(scraping);
+    // The socket's name would only be in the way of the next one.
+    let _ = std::fs::remove_file(socket);
     // What was accepted is on disk already; this writes what nobody was told of, and gives the folder free.
     store.close().await;
     Ok(())
@@ -105,6 +126,12 @@ pub enum RunError {
     /// The socket.
     #[error("cannot listen: {0}")]
     Bind(#[from] BindError),
+    /// The operator's socket.
+    #[error("cannot make the operator's socket: {0}")]
+    Admin(#[source] io::Error),
+    /// Where Prometheus asks.
+    #[error("cannot listen for metrics: {0}")]
+    Metrics(#[source] io::Error),
     /// The hosts.
     #[error("hosts: {0}")]
     Hosts(#[from] AddressError),
@@ -125,8 +152,8 @@ impl RunError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Hosts(_) => 2,
-            Self::Folder(_) | Self::Key(_) => 3,
-            Self::Bind(_) => 4,
+            Self::Folder(_) | Self::Key(_) | Self::Admin(_) => 3,
+            Self::Bind(_) | Self::Metrics(_) => 4,
             Self::Store(_) => 5,
             Self::Output(_) | Self::Runtime(_) | Self::Entropy => 1,
         }

@@ -4,7 +4,7 @@
 //! Listener ─ accept ─▶ task of a connection ─▶ Session ─▶ Store
 //! ```
 //! Invariants: one task a connection, and none a request; whatever a connection does ends that connection at most.
-//! Not here: what requests mean ([`crate::service`]), QUIC (`waxwing-net`), files and signals ([`crate::process`]).
+//! Not here: what requests mean ([`crate::service`]), QUIC (`waxwing-net`), files and signals (`waxwing_net::process`).
 use std::{
     hash::{BuildHasher as _, RandomState},
     sync::Arc,

@@ -278,6 +278,12 @@ impl Ledger {
         self.held.iter_after(after)
     }
 
+    /// What waits, and what is past its time and not swept yet.
+    #[must_use]
+    pub const fn usage(&self) -> Usage {
+        self.used
+    }
+
     /// What the owner may know (spec §14.5).
     pub fn state(&mut self, now: Timestamp) -> MailboxState {
         self.lanes.drop_ended(now);

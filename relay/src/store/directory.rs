@@ -51,6 +51,20 @@ impl Directory {
         &self.nobody
     }
 
+    /// Every mailbox that is there, a shard at a time.
+    pub(crate) fn each_live(&self, mut each: impl FnMut(&Mailbox)) {
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let live = shard
+                .values()
+                .filter_map(|entry| if let Entry::Live(mailbox) = entry { Some(Arc::clone(mailbox)) } else { None });
+            let live: Vec<_> = live.collect();
+            // Whoever counts holds up nobody who comes or goes.
+            drop(shard);
+            live.iter().for_each(|mailbox| each(mailbox));
+        }
+    }
+
     pub(crate) fn insert(&self, id: MailboxId, entry: Entry) {
         if let Some(mut shard) = self.write(&id) {
             shard.insert(id, entry);

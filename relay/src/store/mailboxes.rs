@@ -27,7 +27,7 @@ use waxwing_wire::{
 
 use super::{
     AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
-    PutError, Recipient, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
+    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
@@ -366,6 +366,26 @@ impl<D: Disk> Store for Mailboxes<D> {
             }
         };
         self.shared.disk.change(Change::Invite { hash }, Box::new(settle)).await
+    }
+
+    fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let mut stats = Stats {
+            registers: u64::try_from(shared.registers.count()).unwrap_or(u64::MAX),
+            open_invitations: u64::try_from(lock(&shared.invites).len()).unwrap_or(u64::MAX),
+            ..Stats::default()
+        };
+        shared.directory.each_live(|mailbox| {
+            let used = mailbox.lock().ledger.usage();
+            stats.mailboxes = stats.mailboxes.saturating_add(1);
+            stats.envelopes = stats.envelopes.saturating_add(used.envelopes.into());
+            stats.envelope_bytes = stats.envelope_bytes.saturating_add(used.bytes);
+        });
+        stats
+    }
+
+    async fn probe(&self) -> Result<(), Unavailable> {
+        self.shared.disk.forget(Vec::new(), Urgency::Now).await
     }
 
     fn owner_key(&self, mailbox: &MailboxId) -> Option<[u8; 32]> {

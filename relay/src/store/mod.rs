@@ -153,6 +153,12 @@ pub trait Store: Registers {
         now: Timestamp,
     ) -> impl Future<Output = Result<Commit, AckError>> + Send;
 
+    /// How much there is. Looks at every mailbox: for operators, not for requests.
+    fn stats(&self) -> Stats;
+
+    /// Whether a transaction goes through.
+    fn probe(&self) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
     /// Forgets what is past its time, a bounded piece of work; whether there is more.
     fn expire(&self, now: Timestamp) -> impl Future<Output = Result<bool, Unavailable>> + Send;
 }
@@ -255,6 +261,21 @@ pub struct Watched {
     pub newest: u64,
     /// How many envelopes wait above the cursor and up to `newest`.
     pub waiting: u32,
+}
+
+/// How much a store holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Stats {
+    /// Mailboxes that are there.
+    pub mailboxes: u64,
+    /// Envelopes that wait, or are past their time and not swept yet.
+    pub envelopes: u64,
+    /// Their bytes.
+    pub envelope_bytes: u64,
+    /// Registers.
+    pub registers: u64,
+    /// Invitations that have not served.
+    pub open_invitations: u64,
 }
 
 /// The store did not do it; nothing was accepted, nothing changed. Try again.

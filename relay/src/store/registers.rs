@@ -350,6 +350,10 @@ impl RegisterDirectory {
         Self { registers: RwLock::default(), nobody: Arc::new(nobody) }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.registers.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub(crate) fn find(&self, id: &RegisterId) -> Option<Arc<Register>> {
         self.registers.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }

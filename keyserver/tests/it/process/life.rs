@@ -8,8 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use waxwing_keyserver::admin::SOCKET;
-use waxwing_net::{CloseCode, Ended, RequestError};
+use waxwing_net::{CloseCode, Ended, RequestError, process::SOCKET};
 use waxwing_wire::{
     frame::{Admission, ErrorCode, InviteToken},
     keyserver::{FetchAccount, KeyserverReply, KeyserverRequest},
@@ -91,7 +90,7 @@ fn an_operator_can_stop_it_by_a_verb() {
     let (status, _, log) = server.wait();
     assert!(status.success(), "{log}");
     let (code, _, stderr) = admin(folder.path(), &["health"]);
-    assert!(code == 1 && stderr.contains("no key server answers"), "{stderr}");
+    assert!(code == 1 && stderr.contains("no server answers"), "{stderr}");
 }
 
 #[tokio::test]

@@ -59,16 +59,24 @@ impl Person {
         })
     }
 
-    /// Makes the mailbox and a contacts' lane, if they are not there, and owns it on the connection.
-    pub(super) async fn create(&self, connection: &RelayConnection) {
+    pub(super) const fn key(&self) -> &[u8; 16] {
+        &self.key
+    }
+
+    pub(super) fn create_by(&self, connection: &RelayConnection, admission: Admission) -> RelayRequest {
         let key = self.owner_key();
-        let create = CreateMailbox {
+        RelayRequest::CreateMailbox(CreateMailbox {
             owner_key: *key.public_key().as_bytes(),
             close_hash: self.capability().hash(),
-            admission: Admission::Open,
+            admission,
             signature: key.prove(&connection.exporter()),
-        };
-        assert_eq!(connection.request(RelayRequest::CreateMailbox(create)).await, Ok(RelayReply::Done));
+        })
+    }
+
+    /// Makes the mailbox and a contacts' lane, if they are not there, and owns it on the connection.
+    pub(super) async fn create(&self, connection: &RelayConnection) {
+        let create = self.create_by(connection, Admission::Open);
+        assert_eq!(connection.request(create).await, Ok(RelayReply::Done));
         let hash = LaneHash::of(&self.mailbox(), &self.key);
         let lane = RelayRequest::AddLane(AddLane { lane: NewLane::Contacts, hash, ends: None });
         assert!(matches!(connection.request(lane).await, Ok(RelayReply::LaneAdded(_))));

@@ -43,7 +43,7 @@ fn found_in_folder(folder: &Path, markers: &[Marker]) -> Vec<(String, &'static s
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(found_in_folder(&path, markers));
-        } else {
+        } else if path.is_file() {
             let content = fs::read(&path).unwrap();
             let hits = markers.iter().filter(|marker| marker.is_in(&content));
             found.extend(hits.map(|marker| (path.display().to_string(), marker.name)));

@@ -7,8 +7,8 @@ use rand_chacha::{
 };
 use waxwing_relay::store::{
     AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, NewRegister,
-    PutError, RegisterCreateError, RegisterError, RegisterWriteError, Registers, Store, StoredEnvelope, Unavailable,
-    WatchError, Watched, Watcher,
+    PutError, RegisterCreateError, RegisterError, RegisterWriteError, Registers, Stats, Store, StoredEnvelope,
+    Unavailable, WatchError, Watched, Watcher,
 };
 use waxwing_wire::{
     id::{MailboxId, RegisterId},
@@ -112,6 +112,14 @@ impl<S: Store> Store for Between<S> {
 
     async fn add_invite(&self, hash: [u8; 32]) -> Result<(), Unavailable> {
         self.around("add_invite", self.inner.add_invite(hash)).await
+    }
+
+    fn stats(&self) -> Stats {
+        self.inner.stats()
+    }
+
+    async fn probe(&self) -> Result<(), Unavailable> {
+        self.around("probe", self.inner.probe()).await
     }
 
     fn owner_key(&self, mailbox: &MailboxId) -> Option<[u8; 32]> {

@@ -1,0 +1,115 @@
+//! The operator's verbs. Implements spec/17-relay.md §17.19.4.
+//!
+//! Invariant: answers hold no mailbox, key or address but an invitation that was just made.
+use std::{fmt::Write as _, sync::Arc};
+
+use tokio::sync::Notify;
+use waxwing_net::{
+    Listener,
+    process::{Operator, Scraped},
+};
+use waxwing_wire::frame::InviteToken;
+
+use crate::{
+    metrics,
+    service::{Relay, invite_hash},
+    store::{Store, Unavailable},
+};
+
+/// What an operator can do to a running relay.
+#[derive(Debug)]
+pub struct Admin<S> {
+    relay: Relay<S>,
+    listener: Arc<Listener>,
+    drain: Notify,
+}
+
+impl<S: Store> Admin<S> {
+    /// For this relay.
+    #[must_use]
+    pub fn new(relay: Relay<S>, listener: Arc<Listener>) -> Self {
+        Self { relay, listener, drain: Notify::new() }
+    }
+
+    /// Resolves when the operator asks the relay to stop.
+    pub async fn drain_asked(&self) {
+        self.drain.notified().await;
+    }
+
+    async fn obey(&self, line: &str) -> Result<String, VerbError> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match *words.as_slice() {
+            ["health"] => {
+                self.relay.store().probe().await?;
+                Ok("serving\n".into())
+            }
+            ["stats"] => Ok(self.stats()),
+            ["metrics"] => Ok(self.metrics()),
+            ["drain"] => {
+                self.drain.notify_one();
+                Ok("draining\n".into())
+            }
+            ["invite", "mint"] => self.mint("1").await,
+            ["invite", "mint", count] => self.mint(count).await,
+            _ => Err(VerbError::Unknown),
+        }
+    }
+
+    fn stats(&self) -> String {
+        let stats = self.relay.store().stats();
+        let crate::store::Stats { mailboxes, envelopes, envelope_bytes, registers, open_invitations } = stats;
+        let open = self.listener.counts().open;
+        format!(
+            "mailboxes {mailboxes}\nenvelopes {envelopes}\nenvelope_bytes {envelope_bytes}\nregisters {registers}\n\
+             open_invitations {open_invitations}\nopen_connections {open}\n"
+        )
+    }
+
+    async fn mint(&self, count: &str) -> Result<String, VerbError> {
+        let count = count.parse().ok().filter(|count| (1..=MOST_MINTED).contains(count)).ok_or(VerbError::Count)?;
+        let mut answer = String::new();
+        for _ in 0..count {
+            let mut token = [0; 16];
+            getrandom::fill(&mut token).map_err(|_| VerbError::Entropy)?;
+            self.relay.store().add_invite(invite_hash(&InviteToken::from_bytes(token))).await?;
+            for byte in token {
+                let _ = write!(answer, "{byte:02x}");
+            }
+            answer.push('\n');
+        }
+        Ok(answer)
+    }
+}
+
+impl<S: Store> Operator for Admin<S> {
+    async fn execute(&self, line: &str) -> Result<String, String> {
+        self.obey(line).await.map_err(|error| error.to_string())
+    }
+}
+
+impl<S: Store> Scraped for Admin<S> {
+    fn metrics(&self) -> String {
+        metrics::text(self.relay.counters(), &self.relay.store().stats(), &self.listener.counts())
+    }
+
+    async fn is_healthy(&self) -> bool {
+        self.relay.store().probe().await.is_ok()
+    }
+}
+
+/// Why a verb did nothing.
+#[derive(Debug, thiserror::Error)]
+enum VerbError {
+    #[error("verbs: {VERBS}")]
+    Unknown,
+    #[error("how many: 1 to {MOST_MINTED}")]
+    Count,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("the operating system has no randomness")]
+    Entropy,
+}
+
+/// What there is to say.
+const VERBS: &str = "health, stats, metrics, invite mint [COUNT], drain";
+const MOST_MINTED: usize = 1_000;

@@ -1,0 +1,83 @@
+//! Counts for Prometheus. Implements spec/17-relay.md §17.16.
+//!
+//! Invariant: labels are kinds of requests and codes, all from our own tables; nothing is by mailbox, register or address.
+use std::fmt;
+
+use prometheus_client::{
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use waxwing_net::Counts;
+
+use crate::{service::Counters, store::Stats};
+
+/// Everything that is counted, in Prometheus' text format.
+#[must_use]
+pub fn text(counters: &Counters, stats: &Stats, counts: &Counts) -> String {
+    let done = counters.done().map(|(kind, count)| (kind.name().to_owned(), count)).collect();
+    let failed = counters.failed().filter(|(_, count)| *count > 0);
+    let failed = failed.map(|(code, count)| (code.number().to_string(), count)).collect();
+    let envelopes =
+        [("pushed", counters.pushed()), ("repeated", counters.repeated()), ("read_back", counters.read_back())];
+    let connections = [
+        ("incoming", counts.incoming),
+        ("retried", counts.retried),
+        ("refused", counts.refused),
+        ("failed_handshake", counts.failed_handshakes),
+        ("connected", counts.connected),
+        ("malformed", counts.malformed),
+        ("unexpected", counts.unexpected),
+        ("too_slow", counts.too_slow),
+    ];
+    let named = |counts: &[(&str, u64)]| counts.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
+    let Stats { mailboxes, envelopes: waiting, envelope_bytes, registers, open_invitations } = *stats;
+    let mut registry = Registry::with_prefix("waxwing_relay");
+    registry.register_collector(Box::new(Snapshot {
+        families: [
+            ("requests", "Requests answered without an error", "kind", done),
+            ("errors", "Requests and streams answered with an error", "code", failed),
+            ("envelopes", "What became of envelopes", "what", named(&envelopes)),
+            ("connections", "What became of connections", "what", named(&connections)),
+        ],
+        gauges: [
+            ("open_connections", "Connections now", counts.open),
+            ("mailboxes", "Mailboxes", mailboxes),
+            ("waiting_envelopes", "Envelopes that wait for an ack", waiting),
+            ("waiting_bytes", "Bytes of envelopes that wait", envelope_bytes),
+            ("registers", "Registers", registers),
+            ("open_invitations", "Invitations that have not served", open_invitations),
+        ],
+    }));
+    let mut out = String::new();
+    // Writing to a string fails only if a metric does.
+    if encode(&mut out, &registry).is_err() {
+        tracing::error!("metrics cannot be written");
+    }
+    out
+}
+
+/// Name, help, label, and a count for each value of the label.
+type Counted = (&'static str, &'static str, &'static str, Vec<(String, u64)>);
+
+#[derive(Debug)]
+struct Snapshot {
+    families: [Counted; 4],
+    gauges: [(&'static str, &'static str, u64); 6],
+}
+
+impl prometheus_client::collector::Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, label, counts) in &self.families {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (value, count) in counts {
+                ConstCounter::new(*count).encode(family.encode_family(&[(*label, value.as_str())])?)?;
+            }
+        }
+        for (name, help, value) in &self.gauges {
+            let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX)).encode(gauge)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Spec §17.19.4 and §18.12: what an operator can ask a running relay.
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use waxwing_net::{RequestError, process::SOCKET};
+use waxwing_wire::{
+    frame::{Admission, ErrorCode, InviteToken},
+    relay::RelayReply,
+};
+
+use super::{
+    people::{Person, client, connect},
+    relay::{Process, Told, command},
+};
+
+/// A verb's exit code and what it printed where.
+fn admin(data: &Path, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing-relay"));
+    let Output { status, stdout, stderr } = command.args(["admin", "--data"]).arg(data).args(words).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn does(data: &Path, words: &[&str]) -> String {
+    let (code, stdout, stderr) = admin(data, words);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{words:?}");
+    stdout
+}
+
+fn token(hex: &str) -> InviteToken {
+    let mut bytes = [0; 16];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    }
+    InviteToken::from_bytes(bytes)
+}
+
+#[tokio::test]
+async fn an_invitation_that_an_operator_mints_admits_one_mailbox_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = Told { log: None, variables: &[("WAXWING_RELAY_ADMISSION_OPEN", "false")] };
+    let relay = Process::start_told(folder.path(), closed);
+    let minted = does(folder.path(), &["invite", "mint", "2"]);
+    let tokens: Vec<_> = minted.lines().collect();
+    assert_eq!(tokens.len(), 2);
+    let refused = Err(RequestError::Server(ErrorCode::NotAdmitted.into()));
+    let connection = connect(&client(), &relay.address).await;
+    assert_eq!(connection.request(Person::new(1).create_by(&connection, Admission::Open)).await, refused);
+    let join = async |number, text: &str, connection: &waxwing_net::RelayConnection| {
+        connection.request(Person::new(number).create_by(connection, Admission::Invite(token(text)))).await
+    };
+    assert_eq!(join(1, tokens[0], &connection).await, Ok(RelayReply::Done));
+    let another = connect(&client(), &relay.address).await;
+    assert_eq!(join(2, tokens[0], &another).await, refused, "single use");
+    assert!(does(folder.path(), &["stats"]).contains("open_invitations 1\n"));
+    relay.kill();
+    let relay = Process::start_told(folder.path(), closed);
+    let connection = connect(&client(), &relay.address).await;
+    assert_eq!(join(3, tokens[0], &connection).await, refused, "spent for good");
+    assert_eq!(join(2, tokens[1], &connection).await, Ok(RelayReply::Done));
+    let stats = does(folder.path(), &["stats"]);
+    assert!(stats.starts_with("mailboxes 2\nenvelopes 0\n") && stats.contains("open_invitations 0\n"), "{stats}");
+}
+
+#[test]
+fn a_verb_that_is_none_says_which_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Process::start(folder.path());
+    let mode = std::fs::metadata(folder.path().join(SOCKET)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for (words, expected) in
+        [(&["dance"][..], "verbs: health"), (&[], "verbs: health"), (&["invite", "mint", "0"], "1 to 1000")]
+    {
+        let (code, stdout, stderr) = admin(folder.path(), words);
+        assert!(code == 1 && stdout.is_empty() && stderr.contains(expected), "{words:?}: {stderr}");
+    }
+    assert_eq!(does(folder.path(), &["health"]), "serving\n");
+    assert_eq!(does(folder.path(), &["drain"]), "draining\n");
+    let (status, _, log) = relay.wait();
+    assert!(status.success(), "{log}");
+    assert!(!folder.path().join(SOCKET).exists());
+    let (code, _, stderr) = admin(folder.path(), &["health"]);
+    assert!(code == 1 && stderr.contains("no server answers"), "{stderr}");
+}
+
+#[test]
+fn prometheus_and_a_supervisor_are_answered_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago.
+    let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut child = command(folder.path()).env("WAXWING_RELAY_METRICS", place.to_string()).spawn().unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(place).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let metrics = ask("GET /metrics HTTP/1.1\r\n\r\n");
+    assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n") && metrics.ends_with("# EOF\n"), "{metrics}");
+    for line in [
+        "waxwing_relay_requests_total{kind=\"put\"} 0",
+        "waxwing_relay_open_connections 0",
+        "waxwing_relay_mailboxes 0",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(ask("GET /health HTTP/1.1\r\n\r\n").contains("200 OK"));
+    assert!(ask("GET /../server.key HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
