@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 
 use super::NonContributoryAgreement;
 use super::secrets::{Agreed, SessionSecrets};
-use crate::curve::{BaseKey, KeyPair};
+use crate::curve::{BaseKey, PrivateKey};
 use crate::identity::IdentityKeyPair;
 use crate::kyber::KyberCiphertext;
 use crate::prekey::{Bundle, ClassicalBundle, KyberPrekeyId, Offer};
@@ -46,10 +46,10 @@ pub fn initiate(
     bundle: &Bundle,
     rng: &mut impl CryptoRng,
 ) -> Result<Initiation, NonContributoryAgreement> {
-    let base = KeyPair::generate(rng);
+    let base = PrivateKey::generate(rng);
     let (ciphertext, kem) = bundle.kyber.key.encapsulate(rng);
     let secrets = agree(ours, &base, &bundle.offer)?.into_pqxdh(&kem);
-    let base_key = BaseKey::from_point(base.public());
+    let base_key = BaseKey::from_stored(base.public());
     Ok(Initiation { secrets, base_key, kyber: Some((bundle.kyber.id, ciphertext)) })
 }
 
@@ -63,12 +63,12 @@ pub fn initiate_without_post_quantum_secrecy(
     bundle: &ClassicalBundle,
     rng: &mut impl CryptoRng,
 ) -> Result<Initiation, NonContributoryAgreement> {
-    let base = KeyPair::generate(rng);
+    let base = PrivateKey::generate(rng);
     let secrets = agree(ours, &base, &bundle.offer)?.into_x3dh();
-    Ok(Initiation { secrets, base_key: BaseKey::from_point(base.public()), kyber: None })
+    Ok(Initiation { secrets, base_key: BaseKey::from_stored(base.public()), kyber: None })
 }
 
-fn agree(ours: &IdentityKeyPair, base: &KeyPair, offer: &Offer) -> Result<Agreed, NonContributoryAgreement> {
+fn agree(ours: &IdentityKeyPair, base: &PrivateKey, offer: &Offer) -> Result<Agreed, NonContributoryAgreement> {
     let (_, signed_prekey) = &offer.signed_prekey;
     Ok(Agreed {
         dh1: ours.pair().agree(&signed_prekey.point)?,

@@ -42,6 +42,12 @@ impl PrivateKey {
         &self.0
     }
 
+    /// The public half of a key that only ever agrees: the Edwards form and its sign, which signatures need, are not made,
+    /// and that saves an inversion.
+    pub(crate) fn public(&self) -> EncodedKey {
+        EncodedKey::from_canonical(MontgomeryPoint::mul_base_clamped(*self.0).to_bytes())
+    }
+
     /// X25519 (RFC 7748 §5): the same bytes as the ladder gives, through the peer's Edwards form. Constant time.
     ///
     /// No point that [`Point::parse`] lets through can make it zero; the check stands all the same, because what
@@ -100,8 +106,7 @@ impl KeyPair {
     }
 }
 
-/// A key pair that only ever agrees: its Edwards form and sign are not wanted, which saves an inversion with every
-/// ratchet step.
+/// A key pair of the Double Ratchet, which only ever agrees ([`PrivateKey::public`]).
 pub(crate) struct RatchetPair {
     pub(crate) private: PrivateKey,
     pub(crate) public: RatchetKey,
@@ -113,8 +118,8 @@ impl RatchetPair {
     }
 
     pub(crate) fn from_private(private: PrivateKey) -> Self {
-        let u = MontgomeryPoint::mul_base_clamped(*private.as_bytes()).to_bytes();
-        Self { private, public: RatchetKey::from_stored(EncodedKey::from_canonical(u)) }
+        let public = RatchetKey::from_stored(private.public());
+        Self { private, public }
     }
 
     /// A second owner of the same keys: the responder's signed prekey is also its first ratchet key.

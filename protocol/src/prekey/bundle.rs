@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::private::{KyberPrekeyId, OneTimePrekeyId, SignedPrekeyId};
 use crate::address::{DeviceId, RegistrationId};
-use crate::curve::{Decoded, IdentityKey, Point, PrekeyPublic, PublicKeyError, Signature};
+use crate::curve::{Decoded, IdentityKey, PrekeyPublic, PublicKeyError, Signature, VerifyingKey};
 use crate::kyber::KyberPublicKey;
 
 /// A bundle as a server handed it out: nothing in it is believed. [`Self::verify`] makes it a [`Bundle`].
@@ -119,8 +119,8 @@ impl BundleIn<'_> {
     /// [`BundleError`]; nothing was computed with the bundle's keys.
     pub fn verify(&self) -> Result<Bundle, BundleError> {
         let kyber = self.kyber_prekey.ok_or(BundleError::NoKyberPrekey)?;
-        let offer = self.verify_offer()?;
-        let kyber = kyber.verify(&offer.identity_key.point)?;
+        let (offer, signer) = self.verify_offer()?;
+        let kyber = kyber.verify(&signer)?;
         Ok(Bundle { offer, kyber })
     }
 
@@ -132,18 +132,20 @@ impl BundleIn<'_> {
     /// # Errors
     /// [`BundleError`], never [`BundleError::NoKyberPrekey`].
     pub fn verify_without_post_quantum_secrecy(&self) -> Result<ClassicalBundle, BundleError> {
-        let offer = self.verify_offer()?;
+        let (offer, signer) = self.verify_offer()?;
         if let Some(kyber) = self.kyber_prekey {
-            kyber.verify(&offer.identity_key.point)?;
+            kyber.verify(&signer)?;
         }
         Ok(ClassicalBundle { offer })
     }
 
-    fn verify_offer(&self) -> Result<Offer, BundleError> {
+    /// With the identity key as what verifies: the Kyber prekey's signature is under the same key.
+    fn verify_offer(&self) -> Result<(Offer, VerifyingKey), BundleError> {
         let Self { registration_id, device_id, identity_key, signed_prekey, one_time_prekey, kyber_prekey: _ } = *self;
         let identity_key = IdentityKey::decode(identity_key).map_err(BundleError::IdentityKey)?;
         let public_key = PrekeyPublic::decode(signed_prekey.public_key).map_err(BundleError::SignedPrekey)?;
-        verify_signature(&identity_key.point, &public_key.key.to_bytes(), signed_prekey.signature)
+        let signer = VerifyingKey::new(&identity_key.point);
+        verify_signature(&signer, &public_key.key.to_bytes(), signed_prekey.signature)
             .ok_or(BundleError::SignedPrekeySignature)?;
         let one_time_prekey = match one_time_prekey {
             None => None,
@@ -152,21 +154,21 @@ impl BundleIn<'_> {
             }
         };
         let signed_prekey = (signed_prekey.id, public_key);
-        Ok(Offer { registration_id, device_id, identity_key, signed_prekey, one_time_prekey })
+        Ok((Offer { registration_id, device_id, identity_key, signed_prekey, one_time_prekey }, signer))
     }
 }
 
 impl KyberPrekeyIn<'_> {
-    fn verify(&self, identity_key: &Point) -> Result<KyberOffer, BundleError> {
+    fn verify(&self, signer: &VerifyingKey) -> Result<KyberOffer, BundleError> {
         let key = KyberPublicKey::parse(self.public_key).map_err(BundleError::KyberPrekey)?;
-        verify_signature(identity_key, &key.to_bytes(), self.signature).ok_or(BundleError::KyberPrekeySignature)?;
+        verify_signature(signer, &key.to_bytes(), self.signature).ok_or(BundleError::KyberPrekeySignature)?;
         Ok(KyberOffer { id: self.id, key })
     }
 }
 
-fn verify_signature(identity_key: &Point, message: &[u8], signature: &[u8]) -> Option<()> {
+fn verify_signature(signer: &VerifyingKey, message: &[u8], signature: &[u8]) -> Option<()> {
     let signature = Signature::from_bytes(signature.try_into().ok()?);
-    identity_key.verify(&[message], &signature).ok()
+    signer.verify(&[message], &signature).ok()
 }
 
 impl Bundle {

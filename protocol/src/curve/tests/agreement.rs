@@ -112,6 +112,8 @@ proptest! {
         let pair = crate::curve::KeyPair::from_private(PrivateKey::from_bytes(&private));
         let reference = PublicKey::from(&StaticSecret::from(private));
         prop_assert_eq!(pair.public().as_bytes(), reference.as_bytes());
+        let alone = PrivateKey::from_bytes(&private).public();
+        prop_assert_eq!(alone.as_u(), reference.as_bytes(), "without its Edwards form");
         prop_assert_eq!(classify(pair.public().as_bytes()), Class::Prime);
     }
 }
