@@ -1,9 +1,10 @@
 //! The relay's binary. Implements spec/17-relay.md §17.18 and §17.19; what is decided is decided in the library.
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use waxwing_net::process;
 use waxwing_relay::{
+    bench::{self, Plan},
     config::{Config, Flags},
     run::{self, RunError},
 };
@@ -45,6 +46,27 @@ struct Serve {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what a relay does on this machine, beside what it stands on; starts one of its own
+    Bench {
+        /// A folder to work in, on the disk that is to be measured; must not be there yet, and is removed at the end
+        #[arg(long, value_name = "DIR", default_value = "waxwing-relay-bench")]
+        data: PathBuf,
+        /// Each figure is the median of so many interleaved rounds
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+        rounds: u32,
+        /// How long each figure is measured in a round
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+        /// Connections of senders
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+        connections: u16,
+        /// Mailboxes that envelopes go to
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        mailboxes: u32,
+        /// Also an open loop of so many puts a second
+        #[arg(long)]
+        rate: Option<u32>,
+    },
     /// Say something to a running relay; without a verb: what there is to say
     Admin {
         /// Its data folder
@@ -65,6 +87,17 @@ fn main() -> ExitCode {
     let Arguments { command, serve } = Arguments::parse();
     match command {
         Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb),
+        Some(Command::Bench { data, rounds, seconds, connections, mailboxes, rate }) => {
+            let Ok(time) = Duration::try_from_secs_f64(seconds) else {
+                return fail(&"--seconds is a length of time, like 0.5", 2);
+            };
+            let mailboxes = usize::try_from(mailboxes).unwrap_or(usize::MAX);
+            let plan = Plan { data, rounds, time, connections: connections.into(), mailboxes, rate };
+            match bench::run(&plan, &mut std::io::stdout()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, 1),
+            }
+        }
         None => run(serve),
     }
 }
