@@ -8,7 +8,7 @@
 //! is written anywhere but at its end, whatever mailbox a put is for.
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -31,6 +31,7 @@ use super::{
 };
 
 mod checkpoint;
+mod copy;
 mod open;
 mod queue;
 mod rows;
@@ -63,6 +64,7 @@ impl SqliteStore {
 /// A SQLite file with one writer.
 #[derive(Debug)]
 pub struct Sqlite {
+    file: PathBuf,
     queue: Arc<Queue>,
     shares: Shares,
     readers: SqlitePool,
@@ -97,7 +99,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { queue, shares, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { file: file.to_owned(), queue, shares, readers, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {

@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 pub(super) const ROWS: usize = 256;
 
 pub(super) const ROLLBACK: &str = "ROLLBACK";
+/// Everything that is committed by now, packed, to a file that is empty or not there.
+pub(super) const COPY: &str = "VACUUM INTO ?";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 pub(super) const CREATE_MAILBOX: &str =
