@@ -55,6 +55,7 @@ impl Admin {
             }
             ["stats"] => Ok(self.stats()),
             ["metrics"] => Ok(self.metrics()),
+            ["verify"] => self.verify().await,
             ["drain"] => {
                 self.drain.notify_one();
                 Ok("draining\n".into())
@@ -73,6 +74,18 @@ impl Admin {
             "mailboxes {mailboxes}\nenvelopes {envelopes}\nenvelope_bytes {envelope_bytes}\nregisters {registers}\n\
              open_invitations {open_invitations}\nopen_connections {open}\n"
         )
+    }
+
+    async fn verify(&self) -> Result<String, VerbError> {
+        let findings = self.relay.store().verify().await?;
+        let mut answer = String::new();
+        for finding in findings.iter().take(MOST_FINDINGS) {
+            let _ = writeln!(answer, "{}: {}", finding.place, finding.what);
+        }
+        if findings.len() > MOST_FINDINGS {
+            let _ = writeln!(answer, "and more, {} in all", findings.len());
+        }
+        if findings.is_empty() { Ok("everything verifies\n".into()) } else { Err(VerbError::Findings(answer)) }
     }
 
     async fn back_up(&self, folder: &Path) -> Result<String, VerbError> {
@@ -125,8 +138,11 @@ enum VerbError {
     Unavailable(#[from] Unavailable),
     #[error("the operating system has no randomness")]
     Entropy,
+    #[error("the store does not verify\n{0}")]
+    Findings(String),
 }
 
 /// What there is to say.
-const VERBS: &str = "health, stats, metrics, invite mint [COUNT], backup DIR, drain";
+const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT], backup DIR, drain";
 const MOST_MINTED: usize = 1_000;
+const MOST_FINDINGS: usize = 1_000;

@@ -37,6 +37,7 @@ mod queue;
 mod rows;
 mod shares;
 mod statements;
+mod verify;
 mod writer;
 
 use checkpoint::Checkpoints;
@@ -44,6 +45,7 @@ pub use open::OpenError;
 use queue::{End, Queue};
 use shares::Shares;
 use statements::Texts;
+pub use verify::Finding;
 use writer::Writer;
 
 /// Mailboxes in a folder. Dropped, it stops at once, as [`Self::abandon`] does; use [`Self::close`].

@@ -125,3 +125,38 @@ fn a_backup_writes_over_nothing_and_leaves_nothing_half_done() {
     assert_eq!(left, ["data", "key", "one.part", "taken"]);
     relay.stop();
 }
+
+#[tokio::test]
+async fn a_relay_that_runs_is_verified_and_so_is_its_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    let relay = Process::start(&data);
+    let alice = Person::new(1);
+    let connection = connect(&client(), &relay.address).await;
+    alice.create(&connection).await;
+    for number in 1..=20 {
+        connection.request(alice.put(number)).await.unwrap();
+    }
+    assert_eq!(does(&data, &["verify"]), "everything verifies\n");
+    does(&data, &["backup", copy.to_str().unwrap()]);
+    relay.stop();
+    // A bit of each envelope, where SQLite itself notices nothing. (Pages hold more copies than one.)
+    let file = copy.join("store/mailboxes.sqlite");
+    let mut bytes = fs::read(&file).unwrap();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| rest.windows(64).position(|window| window == [0xe5; 64])) {
+        bytes[at + found] ^= 1;
+        at += found + 1_000;
+    }
+    let relay = Process::start(&copy);
+    assert_eq!(does(&copy, &["verify"]), "everything verifies\n");
+    relay.stop();
+    fs::write(&file, bytes).unwrap();
+    let relay = Process::start(&copy);
+    let (code, stdout, stderr) = admin(&copy, &["verify"]);
+    assert!(code == 1 && stdout.is_empty(), "{stdout}");
+    let found: Vec<_> = stderr.lines().collect();
+    assert!(found.len() == 21 && found[0].contains("does not verify"), "{stderr}");
+    assert!(found[1..].iter().all(|line| line.ends_with("its hash is another")), "{stderr}");
+    relay.stop();
+}
