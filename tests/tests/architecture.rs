@@ -189,6 +189,54 @@ fn pure_crates_have_one_version_of_each_dependency() {
     }
 }
 
+/// Files of a crate's own code.
+fn sources(folder: &std::path::Path) -> Vec<(std::path::PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+fn sources_of(member: &str) -> Vec<(std::path::PathBuf, String)> {
+    sources(&std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(member).join("src"))
+}
+
+/// Maps over what peers choose are hashed with a secret of the process (SipHash, the default), and nothing a peer sends meets a
+/// regular expression, whose time it could choose.
+#[test]
+fn e11_no_hasher_without_a_secret_and_no_regular_expression() {
+    for member in ["wire", "net", "relay", "keyserver"] {
+        for (path, text) in sources_of(member) {
+            // What the ledger's maps have as keys is a keyed hash already (`Tag`, spec §17.3.5).
+            let text = text.replace("BuildHasherDefault<TagHasher>", "").replace("hash::BuildHasherDefault", "");
+            let text = text.replace("hash::{BuildHasherDefault, Hasher}", "");
+            for word in ["BuildHasherDefault", "FxHash", "fnv::", "ahash", "DefaultHasher::new", "regex"] {
+                assert!(!text.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_net_names_the_quic_and_tls_libraries() {
+    for member in ["wire", "relay", "keyserver", "protocol"] {
+        for (path, text) in sources_of(member) {
+            for word in ["quinn::", "rustls::", "aws_lc", "rcgen::", "webpki::"] {
+                assert!(!text.contains(word), "{}: {word}", path.display());
+            }
+        }
+    }
+    let named = sources_of("net").iter().any(|(_, text)| text.contains("quinn::"));
+    assert!(named, "the search finds what is there");
+}
+
 #[test]
 fn every_dependency_has_an_allowed_licence() {
     let metadata = metadata();

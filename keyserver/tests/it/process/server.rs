@@ -38,7 +38,22 @@ impl Process {
     }
 
     pub(super) fn start_told(data: &Path, told: Told) -> Self {
-        let mut command = command(data);
+        Self::spawn(command(data), told)
+    }
+
+    /// One whose files cannot grow beyond so many blocks of 512 bytes.
+    pub(super) fn start_limited(data: &Path, blocks: u32, told: Told) -> Self {
+        let program = command(data);
+        let mut command = Command::new("sh");
+        // Ignored, the signal becomes an error of the write, as a full disk's.
+        command.args(["-c", "trap '' XFSZ; ulimit -S -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
+        command.arg(program.get_program()).args(program.get_args());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(command, told)
+    }
+
+    fn spawn(mut command: Command, told: Told) -> Self {
         command.args(["--log", told.log.unwrap_or("info")]).envs(told.variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
