@@ -1,7 +1,11 @@
 //! The operator's verbs. Implements spec/17-relay.md §17.19.4.
 //!
 //! Invariant: answers hold no mailbox, key or address but an invitation that was just made.
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::sync::Notify;
 use waxwing_net::{
@@ -11,24 +15,26 @@ use waxwing_net::{
 use waxwing_wire::frame::InviteToken;
 
 use crate::{
+    backup::{self, BackupError},
     metrics,
     service::{Relay, invite_hash},
-    store::{Store, Unavailable},
+    store::{SqliteStore, Store as _, Unavailable},
 };
 
 /// What an operator can do to a running relay.
 #[derive(Debug)]
-pub struct Admin<S> {
-    relay: Relay<S>,
+pub struct Admin {
+    relay: Relay<SqliteStore>,
     listener: Arc<Listener>,
+    key_file: PathBuf,
     drain: Notify,
 }
 
-impl<S: Store> Admin<S> {
-    /// For this relay.
+impl Admin {
+    /// For this relay, whose key stands in `key_file`.
     #[must_use]
-    pub fn new(relay: Relay<S>, listener: Arc<Listener>) -> Self {
-        Self { relay, listener, drain: Notify::new() }
+    pub fn new(relay: Relay<SqliteStore>, listener: Arc<Listener>, key_file: PathBuf) -> Self {
+        Self { relay, listener, key_file, drain: Notify::new() }
     }
 
     /// Resolves when the operator asks the relay to stop.
@@ -37,6 +43,10 @@ impl<S: Store> Admin<S> {
     }
 
     async fn obey(&self, line: &str) -> Result<String, VerbError> {
+        // A folder may have spaces in its name.
+        if let Some(folder) = line.trim_end_matches(['\r', '\n']).strip_prefix("backup ") {
+            return self.back_up(Path::new(folder)).await;
+        }
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
             ["health"] => {
@@ -45,6 +55,7 @@ impl<S: Store> Admin<S> {
             }
             ["stats"] => Ok(self.stats()),
             ["metrics"] => Ok(self.metrics()),
+            ["verify"] => self.verify().await,
             ["drain"] => {
                 self.drain.notify_one();
                 Ok("draining\n".into())
@@ -65,6 +76,23 @@ impl<S: Store> Admin<S> {
         )
     }
 
+    async fn verify(&self) -> Result<String, VerbError> {
+        let findings = self.relay.store().verify().await?;
+        let mut answer = String::new();
+        for finding in findings.iter().take(MOST_FINDINGS) {
+            let _ = writeln!(answer, "{}: {}", finding.place, finding.what);
+        }
+        if findings.len() > MOST_FINDINGS {
+            let _ = writeln!(answer, "and more, {} in all", findings.len());
+        }
+        if findings.is_empty() { Ok("everything verifies\n".into()) } else { Err(VerbError::Findings(answer)) }
+    }
+
+    async fn back_up(&self, folder: &Path) -> Result<String, VerbError> {
+        backup::write(self.relay.store(), self.key_file.clone(), folder).await?;
+        Ok("backed up\n".into())
+    }
+
     async fn mint(&self, count: &str) -> Result<String, VerbError> {
         let count = count.parse().ok().filter(|count| (1..=MOST_MINTED).contains(count)).ok_or(VerbError::Count)?;
         let mut answer = String::new();
@@ -81,13 +109,13 @@ impl<S: Store> Admin<S> {
     }
 }
 
-impl<S: Store> Operator for Admin<S> {
+impl Operator for Admin {
     async fn execute(&self, line: &str) -> Result<String, String> {
         self.obey(line).await.map_err(|error| error.to_string())
     }
 }
 
-impl<S: Store> Scraped for Admin<S> {
+impl Scraped for Admin {
     fn metrics(&self) -> String {
         metrics::text(self.relay.counters(), &self.relay.store().stats(), &self.listener.counts())
     }
@@ -105,11 +133,16 @@ enum VerbError {
     #[error("how many: 1 to {MOST_MINTED}")]
     Count,
     #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("the operating system has no randomness")]
     Entropy,
+    #[error("the store does not verify\n{0}")]
+    Findings(String),
 }
 
 /// What there is to say.
-const VERBS: &str = "health, stats, metrics, invite mint [COUNT], drain";
+const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT], backup DIR, drain";
 const MOST_MINTED: usize = 1_000;
+const MOST_FINDINGS: usize = 1_000;

@@ -75,7 +75,7 @@ enum Command {
         /// Its socket [default: admin.sock in the data folder]
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// health, stats, metrics, invite mint, drain
+        /// health, stats, metrics, verify, invite mint, backup DIR, drain
         verb: Vec<String>,
     },
 }
@@ -122,7 +122,15 @@ fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return fail(&"cannot start", 1);
     };
-    match runtime.block_on(process::ask(&socket, &verb.join(" "))) {
+    let line = match verb {
+        // What is relative here is elsewhere for the relay.
+        [verb, folder] if verb == "backup" => match std::path::absolute(folder) {
+            Ok(folder) => format!("backup {}", folder.display()),
+            Err(error) => return fail(&error, 1),
+        },
+        words => words.join(" "),
+    };
+    match runtime.block_on(process::ask(&socket, &line)) {
         Ok(answer) => {
             use std::io::Write as _;
             // Whoever reads may have read enough.

@@ -17,6 +17,7 @@ use waxwing_wire::{address::AddressError, time::Timestamp};
 
 use crate::{
     admin::Admin,
+    backup::{KEY, STORE},
     config::{Config, ConfigError},
     server,
     service::{Clock, Relay},
@@ -39,7 +40,8 @@ pub fn run(config: &Config) -> Result<(), RunError> {
 
 async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
     let signals = Signals::listen().map_err(RunError::Runtime)?;
-    let key = load_or_create(&folder.file(KEY))?;
+    let key_file = folder.file(KEY);
+    let key = load_or_create(&key_file)?;
     getrandom::fill(&mut [0; 1]).map_err(|_| RunError::Entropy)?;
     let limits = &config.settings.limits;
     let quota = Quota { bytes: limits.mailbox_bytes, envelopes: limits.mailbox_envelopes };
@@ -48,7 +50,7 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
     let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
     let listener = Arc::new(Listener::bind(config.listen, &key, listening)?);
     let address = config.address(key.public_key(), listener.local_address())?;
-    let admin = Arc::new(Admin::new(relay.clone(), Arc::clone(&listener)));
+    let admin = Arc::new(Admin::new(relay.clone(), Arc::clone(&listener), key_file));
     let socket = folder.file(SOCKET);
     let administration = process::listen(&socket, Arc::clone(&admin)).map_err(RunError::Admin)?;
     let scraping = match config.metrics {
@@ -160,7 +162,5 @@ impl RunError {
     }
 }
 
-const KEY: &str = "server.key";
-const STORE: &str = "store";
 const EXPIRY: Duration = Duration::from_secs(1);
 const EXPIRY_RETRY: Duration = Duration::from_secs(10);

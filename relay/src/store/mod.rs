@@ -38,7 +38,7 @@ pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{OpenError, Sqlite, SqliteStore};
+pub use sqlite::{Finding, OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};
 

@@ -16,3 +16,4 @@ mod process;
 mod scene;
 mod service;
 mod sqlite;
+mod verify;

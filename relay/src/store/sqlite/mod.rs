@@ -8,7 +8,7 @@
 //! is written anywhere but at its end, whatever mailbox a put is for.
 use std::{
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -31,11 +31,13 @@ use super::{
 };
 
 mod checkpoint;
+mod copy;
 mod open;
 mod queue;
 mod rows;
 mod shares;
 mod statements;
+mod verify;
 mod writer;
 
 use checkpoint::Checkpoints;
@@ -43,6 +45,7 @@ pub use open::OpenError;
 use queue::{End, Queue};
 use shares::Shares;
 use statements::Texts;
+pub use verify::Finding;
 use writer::Writer;
 
 /// Mailboxes in a folder. Dropped, it stops at once, as [`Self::abandon`] does; use [`Self::close`].
@@ -63,6 +66,7 @@ impl SqliteStore {
 /// A SQLite file with one writer.
 #[derive(Debug)]
 pub struct Sqlite {
+    file: PathBuf,
     queue: Arc<Queue>,
     shares: Shares,
     readers: SqlitePool,
@@ -97,7 +101,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { queue, shares, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { file: file.to_owned(), queue, shares, readers, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {

@@ -375,7 +375,7 @@ fn broken(error: impl std::fmt::Display) -> OpenError {
     OpenError::Broken(format!("a row is damaged: {error}"))
 }
 
-const FILE: &str = "mailboxes.sqlite";
+pub(super) const FILE: &str = "mailboxes.sqlite";
 const LOCK: &str = "store.lock";
 const PAGE: u32 = 8_192;
 /// Prepared texts of a connection.

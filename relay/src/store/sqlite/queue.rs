@@ -176,6 +176,12 @@ impl Queue {
         lock(&self.waiting).owed.extend(gone);
     }
 
+    /// Whether nothing waits to be forgotten but what somebody just asked for.
+    pub(super) fn owes_nothing(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        waiting.later.is_empty() && waiting.owed.is_empty()
+    }
+
     /// The next transaction; none when the queue has ended.
     pub(super) async fn next(&self) -> Option<Segment> {
         loop {

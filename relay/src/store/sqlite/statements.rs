@@ -1,6 +1,6 @@
 //! Every statement that the store says, in one place. Implements spec/17-relay.md §17.7.
 //!
-//! Invariants: columns are named; nothing but [`LOAD`] scans; rows are bound in powers of two, so that a handful of texts stays
+//! Invariants: columns are named; nothing but [`load`] and [`check`] scans; rows are bound in powers of two, so that a handful of texts stays
 //! prepared, and what is left over is bound to nothing and inserts nothing.
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 pub(super) const ROWS: usize = 256;
 
 pub(super) const ROLLBACK: &str = "ROLLBACK";
+/// Everything that is committed by now, packed, to a file that is empty or not there.
+pub(super) const COPY: &str = "VACUUM INTO ?";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 pub(super) const CREATE_MAILBOX: &str =
@@ -57,6 +59,40 @@ pub(super) mod load {
     pub(in crate::store::sqlite) const VERSIONS: &str =
         "SELECT register, version, kind, hash, length(bytes) FROM version ORDER BY register, version";
     pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT place, mailbox, sequence, lane, pool, size, ends, delivery, identity, body FROM envelope ORDER BY place";
+}
+
+/// What `verify` reads: everything.
+pub(super) mod check {
+    pub(in crate::store::sqlite) const INTEGRITY: &str = "PRAGMA integrity_check";
+    pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT envelope.place, envelope.mailbox, envelope.sequence, envelope.size, envelope.body, envelope.identity, \
+         envelope.header, body.bytes FROM envelope LEFT JOIN body ON body.place = envelope.body";
+    pub(in crate::store::sqlite) const BODIES: &str = "SELECT place FROM body";
+    /// Of a JSON array of places, those that are there.
+    pub(in crate::store::sqlite) const ENVELOPES_STILL: &str =
+        "SELECT envelope.place FROM json_each(?) AS wanted CROSS JOIN envelope ON envelope.place = wanted.value";
+    /// Likewise.
+    pub(in crate::store::sqlite) const BODIES_STILL: &str =
+        "SELECT body.place FROM json_each(?) AS wanted CROSS JOIN body ON body.place = wanted.value";
+    pub(in crate::store::sqlite) const VERSIONS: &str = "SELECT version.register, version.version, register.id, version.kind, version.before, version.hash, version.bytes \
+         FROM version JOIN register ON register.number = version.register ORDER BY version.register, version.version";
+    /// Rows that hang from nothing: table, what is wrong, the numbers.
+    pub(in crate::store::sqlite) const STRAYS: &[(&str, &str, &str)] = &[
+        (
+            "lanes of mailbox",
+            "there is no such mailbox",
+            "SELECT DISTINCT mailbox FROM lane WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE mailbox.number = lane.mailbox)",
+        ),
+        (
+            "versions of register",
+            "there is no such register",
+            "SELECT DISTINCT register FROM version WHERE NOT EXISTS (SELECT 1 FROM register WHERE register.number = version.register)",
+        ),
+        (
+            "register",
+            "it has no version",
+            "SELECT number FROM register WHERE NOT EXISTS (SELECT 1 FROM version WHERE version.register = register.number)",
+        ),
+    ];
 }
 
 /// Which part of a transaction one text is.

@@ -87,7 +87,12 @@ async fn load_until(relay: Process, alice: &Person, next: &Arc<AtomicU64>, enoug
     accepted
 }
 
-async fn send(address: ServerAddress, alice: Person, next: Arc<AtomicU64>, heard: mpsc::UnboundedSender<u64>) {
+pub(super) async fn send(
+    address: ServerAddress,
+    alice: Person,
+    next: Arc<AtomicU64>,
+    heard: mpsc::UnboundedSender<u64>,
+) {
     let client = client();
     let connection = Arc::new(connect(&client, &address).await);
     let mut puts = JoinSet::new();

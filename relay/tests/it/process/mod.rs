@@ -1,4 +1,5 @@
 //! The relay as its operator and its clients meet it: the binary, QUIC, and nothing of its insides. Spec §17.17 to §17.19.
+mod backup;
 mod bench;
 mod exchange;
 mod kill;

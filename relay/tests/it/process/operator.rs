@@ -19,13 +19,13 @@ use super::{
 };
 
 /// A verb's exit code and what it printed where.
-fn admin(data: &Path, words: &[&str]) -> (i32, String, String) {
+pub(super) fn admin(data: &Path, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing-relay"));
     let Output { status, stdout, stderr } = command.args(["admin", "--data"]).arg(data).args(words).output().unwrap();
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-fn does(data: &Path, words: &[&str]) -> String {
+pub(super) fn does(data: &Path, words: &[&str]) -> String {
     let (code, stdout, stderr) = admin(data, words);
     assert_eq!((code, stderr.as_str()), (0, ""), "{words:?}");
     stdout
