@@ -17,7 +17,7 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -48,7 +48,7 @@ mod people;
 use people::{NOW, Person};
 
 const DEVICES: u32 = 3;
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 256;
 
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
@@ -58,8 +58,9 @@ fn variable(name: &str, otherwise: u64) -> u64 {
 struct Place {
     address: ServerAddress,
     accounts: Vec<AccountId>,
-    first: Arc<(Person, Manifest)>,
-    next_id: AtomicU32,
+    /// Owners whose devices have no one-time keys yet, and how many of them have been used.
+    owners: Vec<(Person, Manifest)>,
+    used: AtomicUsize,
     _folder: TempDir,
 }
 
@@ -72,7 +73,7 @@ fn listen() -> (Arc<Listener>, ServerAddress) {
     (Arc::new(listener), address)
 }
 
-async fn place(accounts: u64, one_time: u32) -> Place {
+async fn place(accounts: u64, one_time: u32, newcomers: u64) -> Place {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = Arc::new(SqliteStore::open(&folder.path().join("keys.db")).await.unwrap());
     let (listener, address) = listen();
@@ -86,8 +87,13 @@ async fn place(accounts: u64, one_time: u32) -> Place {
             ids.push(made.await.unwrap());
         }
     }
-    let person = Person::new(0);
-    let manifest = manifest(&person);
+    let mut owners = Vec::new();
+    for seed in (1 << 40)..(1 << 40) + newcomers {
+        make(&store, seed, 0).await;
+        let person = Person::new(seed);
+        let manifest = manifest(&person);
+        owners.push((person, manifest));
+    }
     let store = Arc::into_inner(store).unwrap();
     let mut settings = Settings { limits: Limits::UNLIMITED, ..Settings::default() };
     settings.admission.open = true;
@@ -97,13 +103,7 @@ async fn place(accounts: u64, one_time: u32) -> Place {
     tokio::spawn(async move {
         server::serve(&listener, &keyserver, &surroundings, std::future::pending(), Duration::ZERO).await;
     });
-    Place {
-        address,
-        accounts: ids,
-        first: Arc::new((person, manifest)),
-        next_id: AtomicU32::new(1_000_000),
-        _folder: folder,
-    }
+    Place { address, accounts: ids, owners, used: AtomicUsize::new(0), _folder: folder }
 }
 
 fn manifest(person: &Person) -> Manifest {
@@ -178,47 +178,46 @@ async fn echoes(address: &ServerAddress, bytes: usize, in_flight: usize, time: D
     }
 }
 
-/// Uploads of 100 keys (50 of each one-time kind) a minute, each on stable storage before the next; and processor time of each.
+/// Uploads of 100 keys (49 of each one-time kind, a signed one and a last resort) a minute, each on stable storage before its device
+/// sends the next, four devices at once; and processor time of each.
 async fn uploads(place: &Place, time: Duration) -> (f64, f64) {
-    let (_client, connection) = connect(&place.address).await;
-    let (person, manifest) = &*place.first;
-    // What the generator has to sign is made before.
-    let batches: Vec<_> = (0..(time.as_millis() / 4).max(8))
-        .map(|_| {
-            let batch = person.batch(manifest, 1, place.next_id.fetch_add(60, Relaxed), 49);
-            let prekeys: Vec<_> = batch.prekeys.iter().map(Prekey::encode).collect();
-            (batch.hash, prekeys)
-        })
-        .collect();
-    let (begun, cpu, mut done) = (Instant::now(), cpu_time::ProcessTime::now(), 0_u64);
-    let (key, signer) = (person.device_key(0, 1), person.signer(0, 1));
-    for (hash, prekeys) in batches {
-        if begun.elapsed() >= time {
-            break;
-        }
-        let request = DeviceRequest::UploadPrekeys(UploadPrekeys { batch: hash });
-        match connection.bound(&key, signer, &request, prekeys).await {
-            Ok(KeyserverReply::PrekeyState(_)) => done += 1,
-            // Full: strangers fetch what there is.
-            Err(_) => drop(fetch_all(place, &connection).await),
-            other => panic!("{other:?}"),
-        }
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        let (client, connection) = connect(&place.address).await;
+        let first = place.used.fetch_add(NEWCOMERS_EACH, Relaxed);
+        let owners = place.owners.get(first..first + NEWCOMERS_EACH).expect("enough newcomers for all rounds");
+        // What a device has to sign is made before.
+        let signed = owners.iter().flat_map(|(person, manifest)| {
+            (0..4).map(move |number| {
+                let batch = person.batch(manifest, 1, 1_000 + 100 * number, 49);
+                let prekeys: Vec<_> = batch.prekeys.iter().map(Prekey::encode).collect();
+                (person.device_key(0, 1), person.signer(0, 1), batch.hash, prekeys)
+            })
+        });
+        devices.push((client, connection, signed.collect::<Vec<_>>()));
     }
+    let (begun, cpu) = (Instant::now(), cpu_time::ProcessTime::now());
+    let uploading = devices.into_iter().map(|(client, connection, signed)| async move {
+        let mut done = 0_u64;
+        for (key, signer, batch, prekeys) in signed {
+            if begun.elapsed() >= time {
+                break;
+            }
+            let request = DeviceRequest::UploadPrekeys(UploadPrekeys { batch });
+            let state = connection.bound(&key, signer, &request, prekeys).await;
+            assert!(matches!(state, Ok(KeyserverReply::PrekeyState(_))), "{state:?}");
+            done += 1;
+        }
+        drop(connection);
+        client.close().await;
+        done
+    });
+    let done: u64 = futures_util::future::join_all(uploading).await.into_iter().sum();
     (done as f64 * 60.0 / begun.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64() * 1e3 / done.max(1) as f64)
 }
 
-async fn fetch_all(place: &Place, connection: &KeyserverConnection) -> usize {
-    let mut open = FuturesUnordered::new();
-    for _ in 0..160 {
-        let fetch = FetchBundles::new(place.first.0.id(), vec![people::device_id(1)]).unwrap();
-        let pending = connection.submit(KeyserverRequest::FetchBundles(fetch)).await.unwrap();
-        open.push(pending);
-        if open.len() >= 32 {
-            open.next().await.unwrap().unwrap();
-        }
-    }
-    open.count().await
-}
+/// Owners that one connection uploads for in a round, four batches each.
+const NEWCOMERS_EACH: usize = 60;
 
 fn median(figures: &[f64]) -> f64 {
     let mut figures = figures.to_vec();
@@ -235,10 +234,10 @@ fn main() {
         let time = Duration::from_secs(seconds);
         let (listener, echo_address) = listen();
         tokio::spawn(async move { echo::serve(&listener, echo::Answer::First(12)).await });
-        let stocked = place(500, 100).await;
-        let few = place(500, 1).await;
+        let stocked = place(500, 100, rounds * 4 * 60).await;
+        let few = place(500, 1, 0).await;
         println!("made 500 accounts twice");
-        let crowd = place(many, 1).await;
+        let crowd = place(many, 1, 0).await;
         println!("made {many} accounts");
         let bytes = {
             let (_client, connection) = connect(&few.address).await;
@@ -270,7 +269,7 @@ fn main() {
             note("bundles / echo", rate / bare);
             note("last resort / echo", last_resort / bare);
             let (per_minute, cpu) = uploads(&stocked, time).await;
-            note("uploads of 100 keys a minute, one after another", per_minute);
+            note("uploads of 100 keys a minute", per_minute);
             note("processor time of an upload, ms, generator included", cpu);
             let p99 = |times: &[Duration]| times[times.len() * 99 / 100].as_secs_f64() * 1e6;
             let (_, with_few) = fetches(&few, 8, time).await;

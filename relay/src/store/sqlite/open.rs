@@ -102,7 +102,8 @@ impl SqliteStore {
         let file = folder.join(FILE);
         private(&file).map_err(io)?;
         // By way of a pool, because the migrator's future for a connection cannot go between threads.
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await?;
+        let pool =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options(&file).row_buffer_size(ROWS)).await?;
         migrator().run(&pool).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => OpenError::Newer,
             other => OpenError::Broken(other.to_string()),
@@ -343,20 +344,42 @@ fn closed_row(row: &SqliteRow) -> Result<Closed, OpenError> {
 }
 
 fn envelope_row(row: &SqliteRow) -> Result<EnvelopeRow, OpenError> {
-    let place: u64 = number(row, 0)?;
-    let back = place.checked_sub(number(row, 9)?).and_then(|back| u16::try_from(back).ok());
-    Ok(EnvelopeRow {
+    let text: &str = row.try_get(0)?;
+    parse_envelope(text).ok_or_else(|| broken("an envelope"))
+}
+
+/// A row as [`statements::load::ENVELOPES`] writes it.
+fn parse_envelope(text: &str) -> Option<EnvelopeRow> {
+    let mut parts = text.split(' ');
+    let mut number = || parts.next()?.parse::<u64>().ok();
+    let (place, mailbox, sequence, lane) = (number()?, number()?, number()?, number()?);
+    let (pool, size, ends, body) = (number()?, number()?, number()?, number()?);
+    let (delivery, identity) = (hex(parts.next()?)?, hex(parts.next()?)?);
+    Some(EnvelopeRow {
         place,
-        mailbox: number(row, 1)?,
-        sequence: number(row, 2)?,
-        lane: small(row, 3)?,
-        pool: Pool::of_number(small(row, 4)?).ok_or_else(|| broken("pool"))?,
-        size: rows::size_of_number(small(row, 5)?).ok_or_else(|| broken("size"))?,
-        ends: Timestamp(number(row, 6)?),
-        delivery: DeliveryId::from_bytes(bytes(row, 7)?),
-        identity: bytes(row, 8)?,
-        back: back.ok_or_else(|| broken("body"))?,
+        mailbox,
+        sequence,
+        lane: u32::try_from(lane).ok()?,
+        pool: Pool::of_number(pool.try_into().ok()?)?,
+        size: rows::size_of_number(size.try_into().ok()?)?,
+        ends: Timestamp(ends),
+        delivery: DeliveryId::from_bytes(delivery),
+        identity,
+        back: u16::try_from(place.checked_sub(body)?).ok()?,
     })
+}
+
+fn hex(text: &str) -> Option<[u8; 16]> {
+    let (digits, rest) = text.as_bytes().as_chunks::<2>();
+    if digits.len() != 16 || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (byte, [high, low]) in bytes.iter_mut().zip(digits) {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16);
+        *byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+    }
+    Some(bytes)
 }
 
 fn number(row: &SqliteRow, column: usize) -> Result<u64, OpenError> {
@@ -378,6 +401,8 @@ fn broken(error: impl std::fmt::Display) -> OpenError {
 pub(super) const FILE: &str = "mailboxes.sqlite";
 const LOCK: &str = "store.lock";
 const PAGE: u32 = 8_192;
+/// Rows that wait between SQLite's thread and ours while everything is read.
+const ROWS: usize = 4_096;
 /// Prepared texts of a connection.
 const STATEMENTS: usize = 64;
 /// The log is cut to so many bytes when it begins anew.
