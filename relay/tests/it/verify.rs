@@ -89,10 +89,10 @@ async fn every_damage_is_found_where_it_is() {
     }
 }
 
-/// `WAXWING_ROUNDS=1000` for more.
+/// `WAXWING_ROUNDS=3000` for more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_at_work_verifies() {
-    let rounds = std::env::var("WAXWING_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
+    let rounds = std::env::var("WAXWING_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     let (mut work, accepted) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
