@@ -132,7 +132,7 @@ async fn run(processes: usize, variables: &'static [(&'static str, &'static str)
     println!(
         "{accepted} keys accepted, {handed} handed out, {unheard} unheard of, {kills} kills; slowest start {slowest:?}"
     );
-    assert!(handed > 0 && accepted > handed);
+    assert!(handed > 0 && accepted > 0);
 }
 
 fn start(folder: &Path, processes: usize, variables: &'static [(&'static str, &'static str)]) -> Vec<Process> {
