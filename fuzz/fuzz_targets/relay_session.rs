@@ -15,7 +15,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use waxwing_relay::{
-    service::{AdmissionSettings, Clock, Gone, Outbox, Relay, Session, Settings},
+    service::{AdmissionSettings, Clock, Gone, Outbox, Rates, Relay, Session, Settings, Source},
     store::{MemoryStore, Quota, Rules, Store},
 };
 use waxwing_wire::{
@@ -91,7 +91,7 @@ struct Phone {
 impl Phone {
     fn new(relay: &Relay<MemoryStore>, number: u8) -> Self {
         let (exporter, desk) = (Exporter::from_bytes([number; 32]), Arc::new(Desk::default()));
-        let session = relay.session(Exporter::from_bytes([number; 32]), Arc::clone(&desk));
+        let session = relay.session(Exporter::from_bytes([number; 32]), Source(number.into()), Arc::clone(&desk));
         Self { session, desk, exporter, requests: Vec::new(), asked: BTreeSet::new(), last: 0, ended: false }
     }
 
@@ -203,7 +203,7 @@ fn request(input: &mut Input<'_>, exporter: &Exporter) -> RelayRequest {
 fuzz_target!(|bytes: &[u8]| {
     let easy = Difficulty::try_from(0_u32).unwrap_or(Difficulty::DEFAULT);
     let admission = AdmissionSettings { open: true, invites: true, work: Some(easy), strangers: easy };
-    let settings = Settings { admission, ..Settings::default() };
+    let settings = Settings { admission, rates: Rates::UNLIMITED, ..Settings::default() };
     let rules = Rules { quota: Quota { bytes: 1 << 20, envelopes: 40 }, ..Rules::default() };
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let relay = Relay::new(MemoryStore::new(rules), settings, Clock::new(|| NOW), &mut rng);

@@ -22,6 +22,8 @@
 //! push_window = 256
 //! connections = 100000
 //! connections_per_source = 1024
+//! create_mailbox = [10, 60.0]           # by a source: a burst, and seconds until the next; 0 seconds: no limit
+//! create_register = [64, 60.0]
 //! ```
 //! Invariant: a key that is not known is an error, wherever it stands.
 use std::{
@@ -40,7 +42,7 @@ use waxwing_wire::{
     pow::Difficulty,
 };
 
-use crate::service::{AdmissionSettings, Settings};
+use crate::service::{AdmissionSettings, Rate, Rates, Settings};
 
 /// A relay's configuration, checked.
 #[derive(Clone, Debug)]
@@ -197,7 +199,12 @@ struct WrittenLimits {
     push_window: u32,
     connections: usize,
     connections_per_source: usize,
+    create_mailbox: WrittenRate,
+    create_register: WrittenRate,
 }
+
+/// Burst, and seconds until the next.
+type WrittenRate = (u32, f64);
 
 impl Default for Written {
     fn default() -> Self {
@@ -223,7 +230,9 @@ impl Default for WrittenAdmission {
 
 impl Default for WrittenLimits {
     fn default() -> Self {
-        let (limits, peers) = (Settings::default().limits, Peers::default());
+        let Settings { limits, rates, .. } = Settings::default();
+        let peers = Peers::default();
+        let written = |Rate { burst, interval }| (burst, interval.as_secs_f64());
         Self {
             mailbox_bytes: limits.mailbox_bytes,
             mailbox_envelopes: limits.mailbox_envelopes,
@@ -231,6 +240,8 @@ impl Default for WrittenLimits {
             push_window: limits.push_window,
             connections: peers.connections,
             connections_per_source: peers.connections_per_source,
+            create_mailbox: written(rates.mailboxes),
+            create_register: written(rates.registers),
         }
     }
 }
@@ -256,6 +267,10 @@ impl Written {
             )?,
             ..Peers::default()
         };
+        let rates = Rates {
+            mailboxes: rate("limits.create_mailbox", limits.create_mailbox)?,
+            registers: rate("limits.create_register", limits.create_register)?,
+        };
         let limits = waxwing_wire::relay::Limits {
             // A share of a twentieth still takes the largest envelope of a stranger.
             mailbox_bytes: within("limits.mailbox_bytes", limits.mailbox_bytes, 1 << 20..=1 << 40)?,
@@ -275,10 +290,15 @@ impl Written {
             log,
             metrics: metrics.transpose()?,
             drain: Duration::from_secs(within("drain_seconds", drain_seconds, 0..=3_600)?),
-            settings: Settings { admission, limits, ..defaults },
+            settings: Settings { admission, limits, rates, ..defaults },
             peers,
         })
     }
+}
+
+fn rate(key: &'static str, (burst, seconds): WrittenRate) -> Result<Rate, ConfigError> {
+    let interval = Duration::try_from_secs_f64(seconds).map_err(|_| ConfigError::Range { key })?;
+    Ok(Rate { burst, interval: within(key, interval, Duration::ZERO..=Duration::from_secs(604_800))? })
 }
 
 fn within<T: Copy + PartialOrd>(

@@ -1,5 +1,9 @@
 //! The relay's binary. Implements spec/17-relay.md §17.18 and §17.19; what is decided is decided in the library.
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 use waxwing_net::process;
@@ -86,7 +90,9 @@ Exit codes: 0 stopped when asked, 2 configuration, 3 data folder, 4 address, 5 s
 fn main() -> ExitCode {
     let Arguments { command, serve } = Arguments::parse();
     match command {
-        Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb),
+        Some(Command::Admin { data, socket, verb }) => {
+            ask(&socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb)
+        }
         Some(Command::Bench { data, rounds, seconds, connections, mailboxes, rate }) => {
             let Ok(time) = Duration::try_from_secs_f64(seconds) else {
                 return fail(&"--seconds is a length of time, like 0.5", 2);
@@ -118,7 +124,7 @@ fn run(serve: Serve) -> ExitCode {
     }
 }
 
-fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
+fn ask(socket: &Path, verb: &[String]) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return fail(&"cannot start", 1);
     };
@@ -130,7 +136,7 @@ fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
         },
         words => words.join(" "),
     };
-    match runtime.block_on(process::ask(&socket, &line)) {
+    match runtime.block_on(process::ask(socket, &line)) {
         Ok(answer) => {
             use std::io::Write as _;
             // Whoever reads may have read enough.

@@ -17,7 +17,7 @@ use waxwing_wire::{
 
 use crate::{
     server,
-    service::{AdmissionSettings, Clock, Relay, Settings},
+    service::{AdmissionSettings, Clock, Rates, Relay, Settings},
     store::{NewMailbox, Quota, Rules, SqliteStore, Store},
 };
 
@@ -44,7 +44,7 @@ impl Place {
         let limits =
             waxwing_wire::relay::Limits { requests_in_flight: 4_096, push_window: 1_024, ..Settings::default().limits };
         let admission = AdmissionSettings { open: true, ..AdmissionSettings::default() };
-        let settings = Settings { admission, limits, ..Settings::default() };
+        let settings = Settings { admission, limits, rates: Rates::UNLIMITED, ..Settings::default() };
         let relay = Relay::new(store.clone(), settings, Clock::new(now), &mut UnwrapErr(SysRng));
         let (listener, address) = listen()?;
         let (stop, stopping) = oneshot::channel::<()>();

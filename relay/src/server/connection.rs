@@ -17,17 +17,17 @@ use waxwing_wire::{
 
 use super::streams::Streams;
 use crate::{
-    service::{Relay, Session},
+    service::{Relay, Session, Source},
     store::Store,
 };
 
 /// Serves a connection until it is over.
-pub(super) async fn serve<S: Store>(mut connection: Connection, relay: Relay<S>) {
+pub(super) async fn serve<S: Store>(mut connection: Connection, source: Source, relay: Relay<S>) {
     // The first stream is the control stream, or there is no connection: `waxwing-net` sees to it.
     let Ok(Accepted::Control(FramedStream { mut reader, sender })) = connection.accept_stream().await else { return };
     let handle = connection.handle();
     let streams = Arc::new(Streams::new(sender));
-    let session = relay.session(connection.exporter(), Arc::clone(&streams));
+    let session = relay.session(connection.exporter(), source, Arc::clone(&streams));
     let how = drive(&mut connection, &handle, &mut reader, &session, &streams).await;
     if let Some(code) = how {
         // Closed at once, what is on its way would be lost.

@@ -5,12 +5,18 @@
 //! ```
 //! Invariants: one task a connection, and none a request; whatever a connection does ends that connection at most.
 //! Not here: what requests mean ([`crate::service`]), QUIC (`waxwing-net`), files and signals (`waxwing_net::process`).
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 use waxwing_net::{Drained, Listener};
 
-use crate::{service::Relay, store::Store};
+use crate::{
+    service::{Relay, Source},
+    store::Store,
+};
 
 mod connection;
 mod streams;
@@ -24,6 +30,8 @@ pub async fn serve<S: Store>(
     deadline: Duration,
 ) -> Drained {
     let mut connections = JoinSet::new();
+    // `waxwing-net` gives a source that prints nothing and can only be compared; rates want a number.
+    let numbers = RandomState::new();
     {
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -32,7 +40,8 @@ pub async fn serve<S: Store>(
                 () = &mut stop => break,
                 accepted = listener.accept() => match accepted {
                     Some(connection) => {
-                        connections.spawn(connection::serve(connection, relay.clone()));
+                        let source = Source(numbers.hash_one(connection.source()));
+                        connections.spawn(connection::serve(connection, source, relay.clone()));
                     }
                     None => break,
                 },

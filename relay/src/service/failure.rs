@@ -17,6 +17,11 @@ impl Failure {
         Self(ServerError { code, retry_after: Some(retry_after) })
     }
 
+    /// As often as it is allowed.
+    pub(crate) fn rate(retry_after: Duration) -> Self {
+        Self::later(ErrorCode::RateLimited, retry_after)
+    }
+
     pub(crate) fn draining() -> Self {
         Self::later(ErrorCode::Draining, COME_BACK)
     }

@@ -12,7 +12,7 @@ use waxwing_wire::{
 };
 
 use super::{Outbox, Session, failure::Failure};
-use crate::store::{NewMailbox, Store};
+use crate::store::{CreateError, NewMailbox, Store};
 
 impl<S: Store, O: Outbox> Session<S, O> {
     /// §17.12.1.
@@ -23,7 +23,15 @@ impl<S: Store, O: Outbox> Session<S, O> {
         let (server, now) = (self.server(), self.server().now());
         let invite = server.settings.admission.admit(&admission, &mailbox, &server.challenges, now)?;
         self.prove(&mailbox, Some(owner_key), &signature)?;
-        server.store.create_mailbox(NewMailbox { owner_key, close_hash, invite }, now).await?;
+        // Whoever asks again after a lost answer makes nothing; only the owner hears the difference.
+        if server.store.owner_key(&mailbox).is_none() {
+            server.buckets.mailboxes.take(self.source, now).map_err(Failure::rate)?;
+        }
+        let created = server.store.create_mailbox(NewMailbox { owner_key, close_hash, invite }, now).await;
+        if let Err(CreateError::Unavailable(_)) = created {
+            server.buckets.mailboxes.give_back(&self.source);
+        }
+        created?;
         // Owners' requests come one after the other: nobody set it meanwhile.
         let _ = self.owner.set(mailbox);
         Ok(RelayReply::Done)

@@ -28,16 +28,18 @@ mod feed;
 mod mailbox;
 mod outbox;
 mod put;
+mod rates;
 mod registers;
 mod session;
 mod settings;
 mod subscription;
 
-use self::{admission::Challenges, registers::Allowances};
+use self::{admission::Challenges, rates::Buckets, registers::Allowances};
 pub use self::{
     admission::{AdmissionSettings, invite_hash},
     counters::{Counters, RequestKind},
     outbox::{Gone, Outbox},
+    rates::{Rate, Rates, Source},
     session::Session,
     settings::Settings,
 };
@@ -50,6 +52,7 @@ pub(crate) struct Inner<S> {
     pub(crate) settings: Settings,
     pub(crate) challenges: Challenges,
     pub(crate) allowances: Allowances,
+    pub(crate) buckets: Buckets,
     /// Verifies proofs for mailboxes that do not exist, so that they take as long; nobody has its private half.
     pub(crate) nobody: OwnerPublicKey,
     pub(crate) counters: Counters,
@@ -64,12 +67,13 @@ impl<S: Store> Relay<S> {
         let challenges = Challenges::new(secret);
         let nobody = OwnerKey::generate(rng).public_key();
         let (allowances, counters) = (Allowances::default(), Counters::default());
-        Self(Arc::new(Inner { store, settings, challenges, allowances, nobody, counters, clock }))
+        let buckets = Buckets::new(settings.rates);
+        Self(Arc::new(Inner { store, settings, challenges, allowances, buckets, nobody, counters, clock }))
     }
 
-    /// A connection begins. `exporter` is what both of its ends export (spec §11.11.1); what the client gets goes to `outbox`.
-    pub fn session<O: Outbox>(&self, exporter: Exporter, outbox: O) -> Arc<Session<S, O>> {
-        Session::new(self.clone(), exporter, outbox)
+    /// A connection begins, from `source`. `exporter` is what both of its ends export (spec §11.11.1); what the client gets goes to `outbox`.
+    pub fn session<O: Outbox>(&self, exporter: Exporter, source: Source, outbox: O) -> Arc<Session<S, O>> {
+        Session::new(self.clone(), exporter, source, outbox)
     }
 
     /// The store.

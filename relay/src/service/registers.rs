@@ -18,22 +18,33 @@ use waxwing_wire::{
 };
 
 use super::{Outbox, Session, failure::Failure};
-use crate::store::{NewRegister, RegisterWriteError, Store};
+use crate::store::{NewRegister, RegisterCreateError, RegisterWriteError, Store};
 
 impl<S: Store, O: Outbox> Session<S, O> {
     /// §17.21.1.
     pub(super) async fn create_register(&self, create: CreateRegister) -> Result<RelayReply, Failure> {
         let CreateRegister { register, write_verifier, read_verifier, seal_verifier, admission, snapshot } = create;
         let (server, now) = (self.server(), self.server().now());
-        let invite = if matches!(admission, Admission::Owner) {
-            server.allowances.take(self.owned()?, now)?;
-            None
-        } else {
-            server.settings.admission.admit_storage(&admission, register.as_bytes(), &server.challenges, now)?
+        let (owner, invite) = match admission {
+            Admission::Owner => (Some(self.owned()?), None),
+            other => {
+                let admission = &server.settings.admission;
+                (None, admission.admit_storage(&other, register.as_bytes(), &server.challenges, now)?)
+            }
         };
         let snapshot = RegisterEntry::new(EntryKind::Snapshot, snapshot).ok_or(Failure::from(ErrorCode::EntrySize))?;
+        let bucket = &server.buckets.registers;
+        bucket.take(self.source, now).map_err(Failure::rate)?;
+        if let Some(Err(failure)) = owner.map(|owner| server.allowances.take(owner, now)) {
+            bucket.give_back(&self.source);
+            return Err(failure);
+        }
         let new = NewRegister { register, write_verifier, read_verifier, seal_verifier, snapshot, invite };
-        server.store.create_register(new, now).await?;
+        let created = server.store.create_register(new, now).await;
+        if let Err(RegisterCreateError::Unavailable(_)) = created {
+            bucket.give_back(&self.source);
+        }
+        created?;
         Ok(RelayReply::Done)
     }
 

@@ -21,7 +21,7 @@ use waxwing_wire::{
 };
 
 use super::{
-    Inner, Outbox, Relay, RequestKind,
+    Inner, Outbox, Relay, RequestKind, Source,
     failure::{COME_BACK, Failure},
     subscription::Subscription,
 };
@@ -31,6 +31,7 @@ use crate::store::Store;
 pub struct Session<S: Store, O: Outbox> {
     relay: Relay<S>,
     pub(super) exporter: Exporter,
+    pub(super) source: Source,
     pub(super) outbox: O,
     pub(super) owner: OnceLock<MailboxId>,
     in_flight: Mutex<HashSet<RequestId>>,
@@ -41,10 +42,11 @@ pub struct Session<S: Store, O: Outbox> {
 }
 
 impl<S: Store, O: Outbox> Session<S, O> {
-    pub(super) fn new(relay: Relay<S>, exporter: Exporter, outbox: O) -> Arc<Self> {
+    pub(super) fn new(relay: Relay<S>, exporter: Exporter, source: Source, outbox: O) -> Arc<Self> {
         Arc::new(Self {
             relay,
             exporter,
+            source,
             outbox,
             owner: OnceLock::new(),
             in_flight: Mutex::default(),

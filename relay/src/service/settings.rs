@@ -1,7 +1,7 @@
 //! What an operator decides. Implements spec/17-relay.md §17.11.
 use waxwing_wire::relay::Limits;
 
-use super::AdmissionSettings;
+use super::{AdmissionSettings, Rates};
 
 /// Settings of a relay; the default admits holders of invitations only.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct Settings {
     pub admission: AdmissionSettings,
     /// What is announced and held to. What is not offered is 0.
     pub limits: Limits,
+    /// What a source may make.
+    pub rates: Rates,
     /// The signed statement that this server moved (spec §11.9), as it was signed.
     pub moved: Option<Vec<u8>>,
 }
@@ -18,6 +20,6 @@ impl Default for Settings {
     fn default() -> Self {
         // Blobs are not served yet: 0 says so (spec §17.15).
         let limits = Limits { blob_bytes: 0, ..Limits::default() };
-        Self { admission: AdmissionSettings::default(), limits, moved: None }
+        Self { admission: AdmissionSettings::default(), limits, rates: Rates::default(), moved: None }
     }
 }

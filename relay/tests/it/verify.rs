@@ -1,5 +1,11 @@
 //! Spec §17.19.4: `verify` finds what is wrong with a store, and nothing else, also while the store is at work.
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::task::JoinSet;
@@ -83,22 +89,21 @@ async fn every_damage_is_found_where_it_is() {
     }
 }
 
-/// `WAXWING_ROUNDS=1000` for more.
+/// `WAXWING_ROUNDS=3000` for more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_at_work_verifies() {
-    let rounds = std::env::var("WAXWING_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(30);
+    let rounds = std::env::var("WAXWING_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
-    let mut work = JoinSet::new();
+    let (mut work, accepted) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
     for owner in OWNERS {
-        let store = store.clone();
+        let (store, accepted) = (store.clone(), Arc::clone(&accepted));
         work.spawn(async move {
             for number in 10.. {
                 let mut one = owner.envelope(number);
                 // Every other one is over at once, and waits to be swept.
-                let life = number % 2 == 0;
-                one.life = if life { Life::Day } else { Life::Fortnight };
-                let _ = put(&store, one, NOW).await;
+                one.life = if number % 2 == 0 { Life::Day } else { Life::Fortnight };
+                accepted.fetch_add(u64::from(put(&store, one, NOW).await.is_ok()), Relaxed);
                 if number % 5 == 0 {
                     let newest = store.state(&owner.mailbox(), after(DAY)).await.unwrap().newest;
                     owner.ack(&store, newest.saturating_sub(2), &[newest]).await;
@@ -122,8 +127,14 @@ async fn a_store_at_work_verifies() {
         }
     });
     for round in 0..rounds {
+        let before = accepted.load(Relaxed);
         assert_eq!(said(&store.verify().await.unwrap()), [""; 0], "round {round}");
+        // Each round beside some work.
+        while accepted.load(Relaxed) == before {
+            tokio::task::yield_now().await;
+        }
     }
+    println!("{rounds} rounds beside {} puts", accepted.load(Relaxed));
     // Whoever works has worked all the while.
     assert!(work.try_join_next().is_none());
     work.shutdown().await;

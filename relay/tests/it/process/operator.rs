@@ -115,3 +115,25 @@ fn prometheus_and_a_supervisor_are_answered_and_nobody_else() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[tokio::test]
+async fn e3_a_source_makes_as_many_mailboxes_as_it_may_over_whatever_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = Told { log: None, variables: &[("WAXWING_RELAY_LIMITS_CREATE_MAILBOX", "[2, 600]")] };
+    let relay = Process::start_told(folder.path(), two);
+    for number in 1..=2 {
+        Person::new(number).create(&connect(&client(), &relay.address).await).await;
+    }
+    for number in 3..=5 {
+        let connection = connect(&client(), &relay.address).await;
+        let asked = connection.request(Person::new(number).create_by(&connection, Admission::Open)).await;
+        let Err(RequestError::Server(error)) = asked else { panic!("{asked:?}") };
+        let wait = error.retry_after.unwrap().as_secs();
+        assert!(error.code == ErrorCode::RateLimited && (540..=600).contains(&wait), "{error:?}");
+    }
+    // Whoever has one is served.
+    let connection = connect(&client(), &relay.address).await;
+    Person::new(1).create(&connection).await;
+    assert_eq!(connection.request(Person::new(1).put(1)).await, Ok(RelayReply::Done));
+    assert!(does(folder.path(), &["metrics"]).contains("waxwing_relay_errors_total{code=\"5\"} 3\n"));
+}

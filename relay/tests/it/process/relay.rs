@@ -26,6 +26,9 @@ pub(super) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing-relay"));
     command.arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
     command.env("WAXWING_RELAY_ADMISSION_OPEN", "true").env("WAXWING_RELAY_LIMITS_CONNECTIONS_PER_SOURCE", "100000");
+    command
+        .env("WAXWING_RELAY_LIMITS_CREATE_MAILBOX", "[1, 0.0]")
+        .env("WAXWING_RELAY_LIMITS_CREATE_REGISTER", "[1, 0.0]");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

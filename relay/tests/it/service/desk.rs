@@ -11,7 +11,7 @@ use std::{
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use tokio::{sync::Notify, task::JoinSet};
 use waxwing_relay::{
-    service::{AdmissionSettings, Clock, Gone, Outbox, Relay, Session, Settings},
+    service::{AdmissionSettings, Clock, Gone, Outbox, Rates, Relay, Session, Settings, Source},
     store::{MemoryStore, Rules, Store},
 };
 use waxwing_wire::{
@@ -40,7 +40,7 @@ pub(super) struct Place<S: Store> {
 pub(super) fn settings() -> Settings {
     let easy = Difficulty::try_from(8).unwrap();
     let admission = AdmissionSettings { open: true, invites: true, work: Some(easy), strangers: easy };
-    Settings { admission, ..Settings::default() }
+    Settings { admission, rates: Rates::UNLIMITED, ..Settings::default() }
 }
 
 pub(super) fn place() -> Place<MemoryStore> {
@@ -62,11 +62,16 @@ impl<S: Store> Place<S> {
 
     /// A connection with a backlog stream, and room for so many frames on each.
     pub(super) fn connect(&self, room: usize) -> Phone<S> {
-        Phone::new(self, Arc::new(Desk::new(room, true)))
+        Phone::new(self, Source(0), Arc::new(Desk::new(room, true)))
+    }
+
+    /// The same from elsewhere.
+    pub(super) fn connect_from(&self, source: u64) -> Phone<S> {
+        Phone::new(self, Source(source), Arc::new(Desk::new(usize::MAX, true)))
     }
 
     pub(super) fn connect_without_backlog(&self, room: usize) -> Phone<S> {
-        Phone::new(self, Arc::new(Desk::new(room, false)))
+        Phone::new(self, Source(0), Arc::new(Desk::new(room, false)))
     }
 
     /// A connection that owns a new mailbox with a contacts' lane.
@@ -208,13 +213,13 @@ pub(super) struct Phone<S: Store> {
 }
 
 impl<S: Store> Phone<S> {
-    fn new(place: &Place<S>, desk: Arc<Desk>) -> Self {
+    fn new(place: &Place<S>, source: Source, desk: Arc<Desk>) -> Self {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let mut exporter = [0; 32];
         exporter[..8].copy_from_slice(&CONNECTIONS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let exporter = Exporter::from_bytes(exporter);
         Self {
-            session: place.relay.session(exporter, Arc::clone(&desk)),
+            session: place.relay.session(exporter, source, Arc::clone(&desk)),
             desk,
             exporter,
             requests: JoinSet::new(),

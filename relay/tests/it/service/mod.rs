@@ -3,6 +3,7 @@ mod between;
 mod desk;
 mod fan_outs;
 mod interleavings;
+mod rates;
 mod refused;
 mod registers;
 mod requests;

@@ -34,7 +34,7 @@ fn entry(kind: EntryKind, number: u8) -> RegisterEntry {
     RegisterEntry::new(kind, vec![number; bytes]).unwrap()
 }
 
-fn create(number: u8, admission: Admission) -> RelayRequest {
+pub(super) fn create(number: u8, admission: Admission) -> RelayRequest {
     let verifier = |kind| capability(kind).verifier(kind, id(number).as_bytes());
     RelayRequest::CreateRegister(CreateRegister {
         register: id(number),
