@@ -74,3 +74,13 @@ for target in ["protocol_pq_ratchet", "protocol_session_epochs"]:
     # One message at a time, in turns; and bursts of 8.
     for name, turn in [("turns", [0x00, 0x07, 0x01, 0x06]), ("bursts", [0xF0, 0xF7, 0xF0, 0xF7, 0xF1, 0xF6, 0xF1, 0xF6])]:
         (folder / name).write_bytes(bytes(turn * (100 if name == "turns" else 20)))
+
+# Sessions: any bytes are a schedule; these are of some length.
+for name in ["relay_session", "keyserver_session"]:
+    folder = here / "corpus" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(64):
+        schedule = b"".join(hashlib.sha256(f"{name} {number} {part}".encode()).digest() for part in range(1 + number // 8))
+        # Mostly well-formed requests, polled at once.
+        schedule = bytes(byte & 0x3F if at % 5 == 0 else byte for at, byte in enumerate(schedule))
+        (folder / f"schedule-{number:02}").write_bytes(schedule)

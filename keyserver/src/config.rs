@@ -1,5 +1,5 @@
 //! What an operator may set, and where: flags before `WAXWING_KEYSERVER_*` before the file before the defaults. Implements
-//! spec/19-keyserver.md §19.13.
+//! spec/19-keyserver.md §19.12.
 //!
 //! ```toml
 //! data = "/var/lib/waxwing-keyserver"
@@ -427,7 +427,7 @@ pub enum ConfigError {
         bits: u32,
     },
     /// Too little or too much.
-    #[error("{key} is out of its range (spec §19.13)")]
+    #[error("{key} is out of its range (spec §19.12)")]
     Range {
         /// Which.
         key: &'static str,

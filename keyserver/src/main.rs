@@ -1,5 +1,8 @@
-//! The key server's binary. Implements spec/19-keyserver.md §19.13; what is decided is decided in the library.
-use std::{path::PathBuf, process::ExitCode};
+//! The key server's binary. Implements spec/19-keyserver.md §19.12; what is decided is decided in the library.
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use waxwing_keyserver::{
@@ -67,7 +70,9 @@ Exit codes: 0 stopped when asked, 2 configuration, 3 data folder, 4 address, 5 s
 fn main() -> ExitCode {
     let Arguments { command, serve } = Arguments::parse();
     match command {
-        Some(Command::Admin { data, socket, verb }) => ask(socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb),
+        Some(Command::Admin { data, socket, verb }) => {
+            ask(&socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb)
+        }
         None => run(serve),
     }
 }
@@ -88,11 +93,11 @@ fn run(serve: Serve) -> ExitCode {
     }
 }
 
-fn ask(socket: PathBuf, verb: &[String]) -> ExitCode {
+fn ask(socket: &Path, verb: &[String]) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return fail(&"cannot start", 1);
     };
-    match runtime.block_on(process::ask(&socket, &verb.join(" "))) {
+    match runtime.block_on(process::ask(socket, &verb.join(" "))) {
         Ok(answer) => {
             use std::io::Write as _;
             // Whoever reads may have read enough.

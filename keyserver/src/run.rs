@@ -1,4 +1,4 @@
-//! A key server's life: folder, key, store, socket, service, and the way back. Implements spec/19-keyserver.md §19.13.
+//! A key server's life: folder, key, store, socket, service, and the way back. Implements spec/19-keyserver.md §19.12.
 use std::{
     io::{self, Write as _},
     sync::Arc,
@@ -139,7 +139,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// What the process ends with (spec §19.13).
+    /// What the process ends with (spec §19.12).
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -208,7 +208,7 @@ fn sources_of(member: &str) -> Vec<(std::path::PathBuf, String)> {
     sources(&std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(member).join("src"))
 }
 
-/// Maps over what peers choose are hashed with a secret of the process (SipHash, the default), and nothing a peer sends meets a
+/// Maps over what peers choose are hashed with a secret of the process (`SipHash`, the default), and nothing a peer sends meets a
 /// regular expression, whose time it could choose.
 #[test]
 fn e11_no_hasher_without_a_secret_and_no_regular_expression() {

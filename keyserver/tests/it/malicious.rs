@@ -170,11 +170,14 @@ fn b8_a_ghost_device_is_never_listed() {
     );
 }
 
+/// What an evil server does to a good answer.
+type Swap = fn(&mut Bundles);
+
 #[test]
 fn a1_prekeys_are_not_swapped_between_devices_kinds_generations_or_accounts() {
     let evil = Evil::new();
     let honest = evil.honest();
-    let swaps: [(&str, fn(&mut Bundles)); 8] = [
+    let swaps: [(&str, Swap); 8] = [
         ("signed keys of two devices", |b| {
             let (one, two) = b.bundles.split_at_mut(1);
             std::mem::swap(&mut one[0].signed, &mut two[0].signed);

@@ -71,8 +71,8 @@ struct Known {
 }
 
 impl Known {
-    fn hear(&mut self, heard: Heard) {
-        match heard {
+    fn hear(&mut self, heard: &Heard) {
+        match *heard {
             Heard::Uploaded(first_id) => {
                 let ids = first_id + 1..=first_id + BATCH;
                 self.accepted.extend(ids.flat_map(|id| [("x25519", id), ("kyber", id)]));
@@ -173,13 +173,13 @@ async fn load_until(
     }
     drop(heard);
     for _ in 0..enough {
-        known.hear(hearing.recv().await.unwrap());
+        known.hear(&hearing.recv().await.unwrap());
     }
     servers.into_iter().for_each(Process::kill);
     // Whoever waits for an answer waits in vain; what came before counts.
     people.abort_all();
     while let Some(heard) = hearing.recv().await {
-        known.hear(heard);
+        known.hear(&heard);
     }
 }
 

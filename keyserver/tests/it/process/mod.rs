@@ -1,4 +1,4 @@
-//! The key server as its operator and its clients meet it: the binary, QUIC, and nothing of its insides. Spec §19.13.
+//! The key server as its operator and its clients meet it: the binary, QUIC, and nothing of its insides. Spec §19.12.
 mod full;
 mod kill;
 mod life;

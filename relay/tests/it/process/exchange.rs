@@ -39,9 +39,9 @@ async fn two_clients_exchange_envelopes_through_restarts_and_none_is_lost_or_dou
         // At some point of the exchange, not at some time.
         received.wait_for(|count| *count >= 2 * each * restart / (RESTARTS + 2)).await.unwrap();
         if restart % 2 == 0 {
-            drop(relay.stop())
+            drop(relay.stop());
         } else {
-            relay.kill()
+            relay.kill();
         }
         relay = Process::start(folder.path());
         where_it_is.send_replace(relay.address.clone());
