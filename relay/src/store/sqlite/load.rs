@@ -132,10 +132,10 @@ mod tests {
             pool: Pool::Strangers,
             size: EnvelopeSize::B8192,
             ends: Timestamp(1_800_000_000_000 + number),
-            delivery: DeliveryId::from_bytes(
-                (0..16).map(|at| (number * 17 + at) as u8).collect::<Vec<_>>().try_into().unwrap(),
-            ),
-            identity: [(number % 256) as u8; 16],
+            delivery: DeliveryId::from_bytes(core::array::from_fn(|at| {
+                (number * 17).to_le_bytes()[0].wrapping_add(at.to_le_bytes()[0])
+            })),
+            identity: [number.to_le_bytes()[0]; 16],
             back: u16::try_from(number % 3).unwrap().min(u16::try_from(place).unwrap_or(u16::MAX)),
         }
     }
