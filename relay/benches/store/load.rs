@@ -1,6 +1,7 @@
 //! A store under load, and what it cost.
 use std::{
     fs,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -29,7 +30,9 @@ pub(crate) fn rules() -> Rules {
 
 pub(crate) struct Load {
     pub(crate) store: SqliteStore,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: PathBuf,
+    /// Removes the folder at the end, if it is only ours.
+    _made: Option<TempDir>,
     shared: Arc<Shared>,
 }
 
@@ -52,7 +55,13 @@ pub(crate) struct Measured {
 impl Load {
     pub(crate) async fn new(mailboxes: usize) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let store = SqliteStore::open(folder.path(), rules(), NOW).await.unwrap();
+        let path = folder.path().to_owned();
+        Self { _made: Some(folder), ..Self::within(path, mailboxes).await }
+    }
+
+    /// In a folder that has no store yet.
+    pub(crate) async fn within(folder: PathBuf, mailboxes: usize) -> Self {
+        let store = SqliteStore::open(&folder, rules(), NOW).await.unwrap();
         let mut made = Vec::with_capacity(mailboxes);
         for part in (0..mailboxes as u64).collect::<Vec<_>>().chunks(4_096) {
             let making = part.iter().map(|number| {
@@ -67,7 +76,7 @@ impl Load {
         let envelope = Envelope::new(vec![0xe5; BYTES]).unwrap();
         let hash = envelope.hash();
         let shared = Shared { mailboxes: made, envelope: Arc::new(envelope), hash, next: AtomicU64::new(0) };
-        Self { store, folder, shared: Arc::new(shared) }
+        Self { store, folder, _made: None, shared: Arc::new(shared) }
     }
 
     /// So many puts in all, by so many tasks that wait for each of theirs.

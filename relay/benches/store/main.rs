@@ -2,7 +2,9 @@
 //! figures by a factor of many, so everything is measured interleaved in one run, in medians, beside two yardsticks: a plain group
 //! commit (the same engine, a queue, a table with an index, nothing else) and a log file with one fdatasync for whatever waits.
 //!
-//! `-- rates` (the default), `-- cycle`, `-- million`, or several. `WAXWING_ROUNDS` (5) and `WAXWING_PUTS` (20,000 a measurement).
+//! `-- rates` (the default), `-- cycle`, `-- million`, `-- open`, or several. `WAXWING_ROUNDS` (5) and `WAXWING_PUTS` (20,000 a measurement);
+//! for `open` also `WAXWING_ENVELOPES` (1,000,000), `WAXWING_MAILBOXES` (100,000) and `WAXWING_FOLDER` (a store that was filled before
+//! and is kept).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +16,7 @@
 )]
 
 mod load;
+mod opening;
 mod yardstick;
 
 use std::{
@@ -39,6 +42,12 @@ fn main() {
     }
     if wants("million") {
         runtime.block_on(million());
+    }
+    if wants("open") {
+        opening::run(&runtime);
+    }
+    if wants(opening::FILL) {
+        runtime.block_on(opening::fill());
     }
 }
 
@@ -136,7 +145,7 @@ async fn million() {
     let mut openings = Vec::new();
     for _ in 0..rounds() {
         let opening = Instant::now();
-        let store = SqliteStore::open(full.folder.path(), load::rules(), load::NOW).await.unwrap();
+        let store = SqliteStore::open(&full.folder, load::rules(), load::NOW).await.unwrap();
         openings.push(opening.elapsed().as_secs_f64());
         store.close().await;
     }

@@ -333,3 +333,28 @@ async fn registers_are_there_after_a_restart_and_a_gap_in_one_is_damage() {
     let opened = SqliteStore::open(folder.path(), rules, NOW).await;
     assert!(matches!(opened, Err(OpenError::Broken(_))), "{opened:?}");
 }
+
+#[tokio::test]
+async fn nothing_of_a_batch_that_failed_in_its_middle_is_committed_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    ALICE.with_contacts(&store).await;
+    ALICE.put(&store, 1).await;
+    // The next batch brings its body in, and then finds the place of its envelope taken.
+    let file = SqliteConnectOptions::new().filename(folder.path().join("mailboxes.sqlite"));
+    let mut raw = SqliteConnection::connect_with(&file).await.unwrap();
+    let taken = "INSERT INTO envelope SELECT place + 1, mailbox, sequence, lane, pool, size, ends, delivery, identity, header, body FROM envelope";
+    raw.execute(taken).await.unwrap();
+    let failed = put(&store, ALICE.envelope(2), NOW).await;
+    assert!(matches!(failed, Err(PutError::Unavailable(_))), "{failed:?}");
+    raw.execute("DELETE FROM envelope WHERE place = (SELECT max(place) FROM envelope)").await.unwrap();
+
+    ALICE.put(&store, 3).await;
+    let rows = sqlx::query_as("SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM body)");
+    let left: (i64, i64) = rows.fetch_one(&mut raw).await.unwrap();
+    assert_eq!(left, (2, 2), "no body without its envelope");
+    raw.close().await.unwrap();
+    let store = reopen(store, folder.path()).await;
+    assert_eq!(ALICE.numbers(&store, NOW).await, [1, 3]);
+    assert_eq!(put(&store, ALICE.envelope(2), NOW).await, Ok(false));
+}

@@ -13,5 +13,6 @@
 
 mod discipline;
 mod relay_faults;
+mod relay_registers;
 mod relay_store;
 mod run;

@@ -10,6 +10,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
+use super::relay_registers as registers;
 use super::relay_store::{NOW, envelope, fan_out, mailbox, number_of, rules, runtime};
 use super::run::is_child;
 
@@ -22,6 +23,8 @@ struct Work {
     next: u64,
     there: BTreeSet<u64>,
     made: u8,
+    /// The newest version of the register that was accepted.
+    version: u64,
     failed: u32,
 }
 
@@ -71,6 +74,7 @@ impl Work {
             Err(CreateError::Unavailable(_)) => self.failed += 1,
             Err(other) => panic!("{other}"),
         }
+        self.write_version().await;
         let mut again = Vec::new();
         for (number, commit) in commits {
             match commit.await {
@@ -103,6 +107,15 @@ impl Work {
             self.store.end_lane(&mailbox(OWNER), EndLane { lane: lane.lane, ends: NOW }, NOW).await.unwrap();
         }
         self.reads().await;
+    }
+
+    /// One that failed is not there, and the next builds on the one before it.
+    async fn write_version(&mut self) {
+        match registers::write(&self.store, self.version).await {
+            Ok(()) => self.version += 1,
+            Err(_) => self.failed += 1,
+        }
+        assert_eq!(registers::newest(&self.store), Some(self.version));
     }
 
     /// Whether it is on stable storage that the number is forgotten. It is forgotten either way.
@@ -143,7 +156,8 @@ async fn work(folder: &Path) {
     store.create_mailbox(new, NOW).await.unwrap();
     let hash = LaneHash::of(&mailbox(OWNER), &[OWNER; 16]);
     store.add_lane(&mailbox(OWNER), AddLane { lane: NewLane::Contacts, hash, ends: None }, NOW).await.unwrap();
-    let mut work = Work { store, faults, next: 0, there: BTreeSet::new(), made: 0, failed: 0 };
+    registers::make(&store).await.unwrap();
+    let mut work = Work { store, faults, next: 0, there: BTreeSet::new(), made: 0, version: 1, failed: 0 };
     work.round().await;
     assert_eq!(work.failed, 0, "the disk is well");
     for (kind, error) in [
@@ -163,7 +177,7 @@ async fn work(folder: &Path) {
     assert!(work.failed > 100, "{} failures", work.failed);
 
     // Nor does opening panic.
-    let Work { store, mut faults, there, made, .. } = work;
+    let Work { store, mut faults, there, made, version, .. } = work;
     store.close().await;
     drop(store);
     let mut refused = 0;
@@ -184,6 +198,8 @@ async fn work(folder: &Path) {
     for number in 0..made {
         assert!(store.owner_key(&mailbox(number + 100)).is_some(), "mailbox {number} was made");
     }
+    assert_eq!(registers::newest(&store), Some(version));
+    registers::check(&store).await.unwrap();
     store.close().await;
 }
 

@@ -19,7 +19,10 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::run::{PROMISES, broken_cuts, cuts, is_child};
+use super::{
+    relay_registers as registers,
+    run::{PROMISES, broken_cuts, cuts, is_child},
+};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const MAILBOXES: u8 = 5;
@@ -140,6 +143,10 @@ async fn work(folder: &Path) {
                 }
             }
         });
+        let writing = tokio::spawn({
+            let (store, log) = (store.clone(), log.clone());
+            async move { versions(&store, round, &log).await }
+        });
         // Beside the puts, acks of what earlier rounds left.
         for owner in 1..=MAILBOXES {
             ack(&store, owner, round, &log).await;
@@ -148,6 +155,7 @@ async fn work(folder: &Path) {
             put.await.unwrap();
         }
         fanning.await.unwrap();
+        writing.await.unwrap();
         if round == ROUNDS / 2 {
             store.close().await;
             drop(store);
@@ -169,6 +177,19 @@ async fn make(store: &SqliteStore, owner: u8, log: &Log) {
     let hash = LaneHash::of(&mailbox(owner), &[owner; 16]);
     store.add_lane(&mailbox(owner), AddLane { lane: NewLane::Contacts, hash, ends: None }, NOW).await.unwrap();
     log.say(&format!("laned {owner}"));
+}
+
+/// Some of a register, which is made in the first round.
+async fn versions(store: &SqliteStore, round: u64, log: &Log) {
+    if round == 0 {
+        registers::make(store).await.unwrap();
+        log.say("registered 1");
+    }
+    for _ in 0..3 {
+        let newest = registers::newest(store).unwrap();
+        registers::write(store, newest).await.unwrap();
+        log.say(&format!("written 0 {}", newest + 1));
+    }
 }
 
 async fn ack(store: &SqliteStore, owner: u8, round: u64, log: &Log) {
@@ -197,6 +218,8 @@ struct Said {
     shown: BTreeMap<u8, u64>,
     closing: bool,
     closed: bool,
+    /// The newest version of the register.
+    version: u64,
 }
 
 impl Said {
@@ -217,6 +240,8 @@ impl Said {
                     let newest = said.shown.entry(owner).or_default();
                     *newest = numbers[0].1.max(*newest);
                 }
+                "registered" => said.version = 1,
+                "written" => said.version = numbers[0].1,
                 "closing" => said.closing = true,
                 "closed" => said.closed = true,
                 other => panic!("{other}"),
@@ -284,7 +309,21 @@ async fn judge(image: &Path, said: &Said) -> Result<(), String> {
             put.commit.await.map_err(|error| error.to_string())?;
         }
     }
+    judge_register(&store, said.version).await?;
     store.close().await;
+    Ok(())
+}
+
+async fn judge_register(store: &SqliteStore, promised: u64) -> Result<(), String> {
+    let newest = registers::newest(store).unwrap_or(0);
+    if newest < promised {
+        return Err(format!("version {promised} was accepted and {newest} is the newest"));
+    }
+    registers::check(store).await?;
+    if newest > 0 {
+        registers::write(store, newest).await.map_err(|error| error.to_string())?;
+        registers::check(store).await?;
+    }
     Ok(())
 }
 

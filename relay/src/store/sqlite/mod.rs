@@ -32,6 +32,7 @@ use super::{
 
 mod checkpoint;
 mod copy;
+mod load;
 mod open;
 mod queue;
 mod rows;

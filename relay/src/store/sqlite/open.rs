@@ -17,12 +17,18 @@ use sqlx::{
 };
 use waxwing_wire::{
     delivery::LaneHash,
-    id::{DeliveryId, MailboxId, RegisterId},
+    id::{MailboxId, RegisterId},
     relay::{EntryKind, LaneNumber, RegisterHead, Verifier, VersionHash, mailbox_id},
     time::Timestamp,
 };
 
-use super::{Sqlite, SqliteStore, rows, shares::Shares, statements};
+use super::{
+    Sqlite, SqliteStore,
+    load::{self, EnvelopeRow},
+    rows,
+    shares::Shares,
+    statements,
+};
 use crate::{
     ledger::{Held, LaneRow, Ledger, Lineage, Pool},
     store::{
@@ -84,6 +90,7 @@ pub(super) fn options(file: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .statement_cache_capacity(STATEMENTS)
+        .row_buffer_size(AHEAD)
         .pragma("wal_autocheckpoint", "0")
         .pragma("journal_size_limit", LOG.to_string())
         .pragma("temp_store", "memory")
@@ -102,8 +109,7 @@ impl SqliteStore {
         let file = folder.join(FILE);
         private(&file).map_err(io)?;
         // By way of a pool, because the migrator's future for a connection cannot go between threads.
-        let pool =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options(&file).row_buffer_size(ROWS)).await?;
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await?;
         migrator().run(&pool).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => OpenError::Newer,
             other => OpenError::Broken(other.to_string()),
@@ -115,7 +121,7 @@ impl SqliteStore {
         let run = connection.fetch_one(sqlx::query(statements::NEXT_RUN).bind(now)).await?;
         let run = u64::try_from(run.try_get::<i64, _>(0)?).map_err(broken)?;
 
-        let loaded = Loaded::read(&mut connection).await?;
+        let loaded = Loaded::read(&file, &mut connection).await?;
         let disk = Sqlite::start(&file, connection, guard, (loaded.last, loaded.shares()), rules.log).await?;
         let store = Self::at_run(disk, rules, run);
         loaded.fill(&store)?;
@@ -160,21 +166,15 @@ struct MailboxRow {
     next_lane: u32,
 }
 
-struct EnvelopeRow {
-    place: u64,
-    mailbox: u64,
-    sequence: u64,
-    lane: u32,
-    pool: Pool,
-    size: waxwing_wire::padding::EnvelopeSize,
-    ends: Timestamp,
-    delivery: DeliveryId,
-    identity: [u8; 16],
-    back: u16,
-}
-
 impl Loaded {
-    async fn read(connection: &mut SqliteConnection) -> Result<Self, OpenError> {
+    async fn read(file: &Path, connection: &mut SqliteConnection) -> Result<Self, OpenError> {
+        let (envelopes, loaded) = tokio::try_join!(load::envelopes(file), Self::rest(connection))?;
+        let last = envelopes.last().map_or(0, |row| row.place).max(loaded.last);
+        Ok(Self { envelopes, last, ..loaded })
+    }
+
+    /// Without what waits.
+    async fn rest(connection: &mut SqliteConnection) -> Result<Self, OpenError> {
         let mailboxes = all(connection, statements::load::MAILBOXES, mailbox_row).await?;
         let mut lanes: HashMap<u64, Vec<LaneRow>> = HashMap::new();
         for (mailbox, row) in all(connection, statements::load::LANES, lane_row).await? {
@@ -183,11 +183,9 @@ impl Loaded {
         let closed = all(connection, statements::load::CLOSED, closed_row).await?;
         let invites = all(connection, statements::load::INVITES, |row| bytes(row, 0)).await?;
         let registers = registers(connection).await?;
-        let envelopes = all(connection, statements::load::ENVELOPES, envelope_row).await?;
         let last_body = connection.fetch_one(statements::LAST_BODY).await?.try_get::<Option<i64>, _>(0)?;
-        let last_body = u64::try_from(last_body.unwrap_or_default()).map_err(broken)?;
-        let last = envelopes.last().map_or(0, |row| row.place).max(last_body);
-        Ok(Self { mailboxes, lanes, closed, invites, registers, envelopes, last })
+        let last = u64::try_from(last_body.unwrap_or_default()).map_err(broken)?;
+        Ok(Self { mailboxes, lanes, closed, invites, registers, envelopes: Vec::new(), last })
     }
 
     fn shares(&self) -> Shares {
@@ -219,7 +217,7 @@ impl Loaded {
             match by_number.get(&row.mailbox) {
                 Some(mailbox) => {
                     let tag = shared.tags.tag(&mailbox.id, &row.delivery, &row.identity);
-                    let (sequence, lane) = (row.sequence, LaneNumber(row.lane));
+                    let (sequence, lane) = (row.sequence, row.lane);
                     let EnvelopeRow { place, back, pool, size, ends, .. } = row;
                     let held = Held::new(sequence, place, back, lane, pool, size, tag, ends);
                     if !mailbox.lock().ledger.restore(held) {
@@ -343,45 +341,6 @@ fn closed_row(row: &SqliteRow) -> Result<Closed, OpenError> {
     })
 }
 
-fn envelope_row(row: &SqliteRow) -> Result<EnvelopeRow, OpenError> {
-    let text: &str = row.try_get(0)?;
-    parse_envelope(text).ok_or_else(|| broken("an envelope"))
-}
-
-/// A row as [`statements::load::ENVELOPES`] writes it.
-fn parse_envelope(text: &str) -> Option<EnvelopeRow> {
-    let mut parts = text.split(' ');
-    let mut number = || parts.next()?.parse::<u64>().ok();
-    let (place, mailbox, sequence, lane) = (number()?, number()?, number()?, number()?);
-    let (pool, size, ends, body) = (number()?, number()?, number()?, number()?);
-    let (delivery, identity) = (hex(parts.next()?)?, hex(parts.next()?)?);
-    Some(EnvelopeRow {
-        place,
-        mailbox,
-        sequence,
-        lane: u32::try_from(lane).ok()?,
-        pool: Pool::of_number(pool.try_into().ok()?)?,
-        size: rows::size_of_number(size.try_into().ok()?)?,
-        ends: Timestamp(ends),
-        delivery: DeliveryId::from_bytes(delivery),
-        identity,
-        back: u16::try_from(place.checked_sub(body)?).ok()?,
-    })
-}
-
-fn hex(text: &str) -> Option<[u8; 16]> {
-    let (digits, rest) = text.as_bytes().as_chunks::<2>();
-    if digits.len() != 16 || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (byte, [high, low]) in bytes.iter_mut().zip(digits) {
-        let digit = |digit: &u8| char::from(*digit).to_digit(16);
-        *byte = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
-    }
-    Some(bytes)
-}
-
 fn number(row: &SqliteRow, column: usize) -> Result<u64, OpenError> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(broken)
 }
@@ -394,17 +353,17 @@ fn bytes<const N: usize>(row: &SqliteRow, column: usize) -> Result<[u8; N], Open
     row.try_get::<&[u8], _>(column)?.try_into().map_err(broken)
 }
 
-fn broken(error: impl std::fmt::Display) -> OpenError {
+pub(super) fn broken(error: impl std::fmt::Display) -> OpenError {
     OpenError::Broken(format!("a row is damaged: {error}"))
 }
 
 pub(super) const FILE: &str = "mailboxes.sqlite";
 const LOCK: &str = "store.lock";
 const PAGE: u32 = 8_192;
-/// Rows that wait between SQLite's thread and ours while everything is read.
-const ROWS: usize = 4_096;
 /// Prepared texts of a connection.
 const STATEMENTS: usize = 64;
+/// Rows that SQLite's thread may be ahead of whoever reads them.
+const AHEAD: usize = 1_024;
 /// The log is cut to so many bytes when it begins anew.
 const LOG: u64 = 256 << 20;
 /// 32 MiB.
