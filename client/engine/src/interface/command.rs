@@ -1,0 +1,160 @@
+//! What a person can want.
+use core::time::Duration;
+
+use thiserror::Error;
+use waxwing_wire::{
+    content::MessageId,
+    id::AccountId,
+    link::ContactLink,
+    manifest::{Device, DeviceError},
+};
+
+/// What the person wants. Anything refused changes nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Make a link for others to write to this account by; the answer is [`Event::LinkMade`](super::Event::LinkMade).
+    MakeLink {
+        /// How long it serves.
+        lifetime: Duration,
+    },
+    /// Add somebody by a link that they gave.
+    Add {
+        /// Theirs.
+        link: ContactLink,
+    },
+    /// Send a text. The id is random, chosen by the caller, so that asking twice sends once.
+    Send {
+        /// To whom: a contact that is accepted or was added.
+        to: AccountId,
+        /// Its name for ever.
+        id: MessageId,
+        /// What it says.
+        text: MessageText,
+    },
+    /// Accept a request.
+    Accept {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Put a request away; its sender hears nothing, and nothing more of theirs is shown.
+    Ignore {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Drop everything of theirs from now on.
+    Block {
+        /// Whom.
+        account: AccountId,
+    },
+    /// No longer block; they are an accepted contact again if they were one.
+    Unblock {
+        /// Whom.
+        account: AccountId,
+    },
+    /// Everything up to a message of theirs was read.
+    MarkRead {
+        /// In whose conversation.
+        account: AccountId,
+        /// The message.
+        id: MessageId,
+    },
+    /// Go on with somebody whose generation changed: the person saw it (F9).
+    AcceptIdentity {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Primary only: list one more device, which counter-signed for [`Engine::next_place`](crate::Engine::next_place).
+    AddDevice {
+        /// As it signed itself in.
+        device: Device,
+    },
+    /// Primary only: take a device off the list.
+    RemoveDevice {
+        /// Which.
+        device: waxwing_wire::id::DeviceId,
+    },
+    /// Whether delivery and read receipts are sent; they are by default.
+    SendReceipts(bool),
+}
+
+/// A text as it is sent: UTF-8, 1 to 32,768 bytes.
+#[derive(Clone, Eq, PartialEq)]
+pub struct MessageText(String);
+
+impl MessageText {
+    /// Takes a text; none if it is empty or too long.
+    #[must_use]
+    pub fn new(text: String) -> Option<Self> {
+        if text.is_empty() || text.len() > 32_768 { None } else { Some(Self(text)) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, taken out.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for MessageText {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "MessageText({})", self.0.len())
+    }
+}
+
+/// Why a command was refused. Nothing changed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum CommandError {
+    /// Nobody of that account is known: add them first.
+    #[error("nobody of that account is known")]
+    UnknownContact,
+    /// They asked to be a contact and were not accepted: accept them first.
+    #[error("accept the request first")]
+    NotAccepted,
+    /// They are blocked: unblock them first.
+    #[error("the contact is blocked")]
+    Blocked,
+    /// It is one's own account.
+    #[error("that is this account itself")]
+    OwnAccount,
+    /// Another contact has the same service id, which nobody makes by chance: refused.
+    #[error("the account looks like another contact's to Signal's structures")]
+    ServiceIdTaken,
+    /// The link names key servers in private networks, which only the person can allow.
+    #[error("the link names a server in a private network")]
+    PrivateServer,
+    /// Only the primary device can do that.
+    #[error("only the primary device can do that")]
+    NotPrimary,
+    /// There is no such message here.
+    #[error("no such message")]
+    UnknownMessage,
+    /// The message is longer than the largest envelope takes.
+    #[error("the message is too long")]
+    TooLong,
+    /// That id was used for another message.
+    #[error("the message id is taken")]
+    IdTaken,
+    /// There is no change of identity to accept.
+    #[error("there is no identity change to accept")]
+    NoIdentityChange,
+    /// As many links are open as a mailbox takes (8): let one end first.
+    #[error("too many open links")]
+    TooManyLinks,
+    /// The device cannot be listed or taken off.
+    #[error("the device list cannot change that way")]
+    DeviceList,
+}
+
+impl From<DeviceError> for CommandError {
+    fn from(_: DeviceError) -> Self {
+        Self::DeviceList
+    }
+}

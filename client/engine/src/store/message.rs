@@ -1,0 +1,72 @@
+//! A message as a screen shows it.
+use core::fmt;
+
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, DeviceId},
+    time::Timestamp,
+};
+
+use crate::interface::State;
+
+/// A message of a conversation.
+#[derive(Clone, Eq, PartialEq)]
+pub struct StoredMessage {
+    /// The peer of the conversation.
+    pub conversation: AccountId,
+    /// Its name, by its author.
+    pub id: MessageId,
+    /// Who wrote it: the peer, or this account.
+    pub author: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// That device's count in this conversation (spec §16.1).
+    pub sequence: u64,
+    /// When it was written, by the author's clock.
+    pub sent: Timestamp,
+    /// When it came here (or was written here).
+    pub stored: Timestamp,
+    /// What became of it, if this account sent it.
+    pub state: State,
+    /// What it says: text, or the fallback of something that this version does not know.
+    pub text: String,
+    /// The encoded content (spec §16.1), for what is more than text.
+    pub content: Vec<u8>,
+}
+
+/// Where a message stands in its conversation (S5): by the author's clock, but never before what its device wrote earlier; then by
+/// author, device, and count.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Position {
+    /// [`StoredMessage::sent`], raised to that of the device's message before.
+    pub sent: Timestamp,
+    /// Who.
+    pub author: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// Its count.
+    pub sequence: u64,
+}
+
+impl StoredMessage {
+    /// Where it stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { sent: self.sent, author: self.author, device: self.device, sequence: self.sequence }
+    }
+}
+
+impl fmt::Debug for StoredMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { conversation, id, author, device, sequence, sent: _, stored: _, state, text, content: _ } = self;
+        f.debug_struct("StoredMessage")
+            .field("conversation", conversation)
+            .field("id", id)
+            .field("author", author)
+            .field("device", device)
+            .field("sequence", sequence)
+            .field("state", state)
+            .field("bytes", &text.len())
+            .finish_non_exhaustive()
+    }
+}
