@@ -32,7 +32,7 @@ mod text;
 pub use body::{Body, CustomBody, KindName, UnknownBody, UnknownReason};
 pub use identity::{IdentityBlock, Introduction, ProfileKey};
 pub use operations::{Delete, Edit, Location, Poll, Reaction, Timer, Vote};
-pub use own::{GroupPart, ReadMarker, ReadMarkers, SentCopy};
+pub use own::{ContactCopy, GroupPart, PassedOn, ReadMarker, ReadMarkers, SentCopy, Standing};
 pub use signals::{Receipt, ReceiptState, Resend, Typing};
 pub use text::{Attachment, Mention, Presentation, Text};
 
@@ -52,7 +52,8 @@ pub struct Content {
     pub id: MessageId,
     /// When it was written, by the sender's clock.
     pub sent: Timestamp,
-    /// The sending device's count in this conversation, from 1: a gap is a message that did not arrive.
+    /// The sending device's count in this conversation, from 1: a gap is a message that did not arrive. 0 for what is not counted,
+    /// because not every device gets it.
     pub sequence: u64,
     /// The hash of that device's content before in this conversation; 0^32 before the first.
     pub previous: ChainHash,
@@ -84,7 +85,7 @@ impl Content {
     ///
     /// # Errors
     /// [`ContentError::Encode`] or [`ContentError::TooLong`]: make it shorter, or attach it; [`ContentError::Form`] for an extension out of
-    /// place or a mention outside the text.
+    /// place, a mention outside the text, or a predecessor of what has none.
     pub fn encode(&self) -> Result<Vec<u8>, ContentError> {
         let (kind, version, body) = self.body.encode()?;
         let mut extensions: Vec<proto::Extension> = Vec::with_capacity(self.extensions.len().saturating_add(1));
@@ -94,6 +95,7 @@ impl Content {
         }
         extensions.extend(self.extensions.iter().map(ToWire::<proto::Extension>::to_wire));
         ascending(&extensions).map_err(|_| ContentError::Form)?;
+        counted(self.sequence, &self.previous).map_err(|_| ContentError::Form)?;
         let wire = proto::Content {
             format: FORMAT,
             id: self.id.to_wire(),
@@ -136,7 +138,7 @@ impl Content {
     }
 
     fn within(&self, length: usize) -> Result<(), Broken> {
-        let is_copy = matches!(self.body, Body::SentCopy(_));
+        let is_copy = matches!(self.body, Body::SentCopy(_) | Body::PassedOn(_));
         if is_copy || length <= Self::MOST { Ok(()) } else { Err(Broken::rule("§16.1.2")) }
     }
 }
@@ -156,11 +158,13 @@ impl FromWire<proto::Content> for Content {
         }
         let critical = extensions.iter().find(|extension| extension.is_critical()).map(|extension| extension.number);
         let body = Body::decode(wire.kind, wire.version, wire.body, critical)?;
+        let previous = FromWire::from_wire(wire.previous)?;
+        counted(wire.sequence, &previous)?;
         Ok(Self {
             id: FromWire::from_wire(wire.id)?,
             sent: FromWire::from_wire(wire.sent)?,
             sequence: wire.sequence,
-            previous: FromWire::from_wire(wire.previous)?,
+            previous,
             conversation: FromWire::from_wire(wire.conversation)?,
             own_manifest: FromWire::from_wire(wire.own_manifest)?,
             your_manifest: match wire.your_manifest {
@@ -175,6 +179,12 @@ impl FromWire<proto::Content> for Content {
             extensions,
         })
     }
+}
+
+/// What is outside of the count, and the first of it, name no predecessor (spec §16.1.4).
+fn counted(sequence: u64, previous: &ChainHash) -> Result<(), Broken> {
+    let begins = sequence <= 1;
+    if begins && previous.0 != [0; 32] { Err(Broken::rule("§16.1.4").at("Content", "previous")) } else { Ok(()) }
 }
 
 /// Room for what comes: a number and bytes. From 1000 on it is critical.

@@ -4,8 +4,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    ContentError, Delete, Edit, GroupPart, Introduction, Location, Poll, ProfileKey, Reaction, ReadMarkers, Receipt,
-    Resend, SentCopy, Text, Timer, Typing, Vote,
+    ContactCopy, ContentError, Delete, Edit, GroupPart, Introduction, Location, PassedOn, Poll, ProfileKey, Reaction,
+    ReadMarkers, Receipt, Resend, SentCopy, Text, Timer, Typing, Vote,
 };
 use crate::{
     canonical::{self, Mode},
@@ -101,6 +101,10 @@ bodies! {
     17 Poll (Poll = Poll);
     /// An answer to a poll.
     18 Vote (Vote = Vote);
+    /// To own devices: a contact as this device knows it.
+    19 ContactCopy (ContactCopy = ContactCopy);
+    /// To own devices: what came for the account.
+    20 PassedOn (PassedOn = PassedOn);
 }
 
 impl Body {

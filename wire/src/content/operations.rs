@@ -110,6 +110,8 @@ plain!(
     super::Resend,
     super::ReadMarkers,
     super::SentCopy,
+    super::PassedOn,
+    super::ContactCopy,
     super::GroupPart,
     super::ProfileKey,
     super::Introduction,

@@ -4,9 +4,12 @@ use core::fmt;
 
 use super::{Conversation, GroupId};
 use crate::{
+    address::ServerAddress,
+    delivery::DeliverySecret,
     id::{AccountId, DeviceId},
-    message,
-    proto::content as proto,
+    keys::{IntroductionToken, ReachKey},
+    message::{self, Broken, FromWire, ToWire},
+    proto::{content as proto, identity},
 };
 
 /// A content as this device sent it to somebody else: own devices only, refused from anybody else.
@@ -20,6 +23,114 @@ message::message!(SentCopy = proto::SentCopy { content });
 impl fmt::Debug for SentCopy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SentCopy({})", self.content.len())
+    }
+}
+
+/// A content that came for the account, from the device that got it to one that did not: own devices only.
+#[derive(Clone, Eq, PartialEq)]
+pub struct PassedOn {
+    /// Who wrote it.
+    pub author: AccountId,
+    /// On which device of theirs.
+    pub device: DeviceId,
+    /// An encoded [`Content`](super::Content), which is decoded by itself; no copy.
+    pub content: Vec<u8>,
+}
+message::message!(PassedOn = proto::PassedOn { author, device, content });
+
+impl fmt::Debug for PassedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { author, device, content } = self;
+        write!(f, "PassedOn({author}, {device:?}, {})", content.len())
+    }
+}
+
+/// A contact as this device knows it: own devices only. Objects are unverified until checked against the account id.
+#[derive(Debug)]
+pub struct ContactCopy {
+    /// Who.
+    pub account: AccountId,
+    /// What they are to us.
+    pub standing: Standing,
+    /// Counts the changes of the standing; of two copies the higher counts.
+    pub revision: u64,
+    /// Ed25519; its hash is the account id.
+    pub recovery_key: Option<[u8; 32]>,
+    /// The generation statement, as it was signed.
+    pub statement: Option<Vec<u8>>,
+    /// The manifest, as it was signed.
+    pub manifest: Option<Vec<u8>>,
+    /// Opens their reach records.
+    pub reach_key: Option<ReachKey>,
+    /// For their contacts lane.
+    pub contacts_secret: Option<DeliverySecret>,
+    /// From their link.
+    pub token: Option<IntroductionToken>,
+    /// From their link; at most 4.
+    pub key_servers: Vec<ServerAddress>,
+}
+message::message!(
+    ContactCopy = proto::ContactCopy {
+        account,
+        standing,
+        revision,
+        recovery_key,
+        statement,
+        manifest,
+        reach_key,
+        contacts_secret,
+        token,
+        key_servers,
+    }
+);
+
+/// What somebody is to the account.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Standing {
+    /// Added here, and not heard from.
+    Added,
+    /// They wrote first, and nothing was decided.
+    Asking,
+    /// A contact.
+    Accepted,
+    /// Put away: their messages are dropped.
+    Ignored,
+    /// Their messages are dropped, and nothing is sent to them.
+    Blocked,
+}
+message::numbered!(Standing "§16.7.1" { Added = 1, Asking = 2, Accepted = 3, Ignored = 4, Blocked = 5 });
+
+impl PartialEq for ContactCopy {
+    fn eq(&self, other: &Self) -> bool {
+        // By their canonical bytes: what is compared is what travels.
+        ToWire::<proto::ContactCopy>::to_wire(self) == ToWire::<proto::ContactCopy>::to_wire(other)
+    }
+}
+
+impl Eq for ContactCopy {}
+
+impl ToWire<identity::ServerAddress> for ServerAddress {
+    fn to_wire(&self) -> identity::ServerAddress {
+        self.to_proto()
+    }
+}
+
+impl FromWire<identity::ServerAddress> for ServerAddress {
+    fn from_wire(wire: identity::ServerAddress) -> Result<Self, Broken> {
+        Self::from_wire(Some(wire))
+    }
+}
+
+impl ToWire<Vec<u8>> for IntroductionToken {
+    fn to_wire(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+}
+
+impl FromWire<Vec<u8>> for IntroductionToken {
+    fn from_wire(wire: Vec<u8>) -> Result<Self, Broken> {
+        let wire = zeroize::Zeroizing::new(wire);
+        wire.as_slice().try_into().map(Self::from_bytes).map_err(|_| Broken::rule("§10.4.8"))
     }
 }
 

@@ -514,7 +514,7 @@ fn particular() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         ("format 0", content, edit(content, "format", None), "10.4.7"),
         ("format 2", content, edit(content, "format", Some(Field::U32(2))), "10.4.8"),
         ("no name", content, edit(content, "id", None), "10.4.7"),
-        ("sequence 0", content, edit(content, "sequence", None), "10.4.7"),
+        ("sequence 0 with a predecessor", content, edit(content, "sequence", None), "16.1.4"),
         ("no conversation", content, edit(content, "conversation", None), "10.4.7"),
         ("a conversation with nobody", content, edit(content, "conversation.account", None), "13.3.2"),
         ("no manifest", content, edit(content, "own_manifest", None), "10.4.7"),
