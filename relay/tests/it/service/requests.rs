@@ -1,7 +1,7 @@
 //! Spec §17.10 to §17.13: each request, what it needs, what it does, and which error comes first.
 use waxwing_relay::{
     service::{Settings, invite_hash},
-    store::{MemoryStore, Rules, Store as _},
+    store::{MemoryStore, Rules, SqliteStore, Store as _},
 };
 use waxwing_wire::{
     delivery::DeliveryKey,
@@ -343,4 +343,36 @@ fn the_default_is_closed_to_whoever_has_no_invitation() {
     assert!(!admission.open && admission.invites && admission.work.is_none());
     assert_eq!(admission.strangers, Difficulty::DEFAULT);
     let _ = Signature::from_bytes([0; 64]);
+}
+
+#[tokio::test]
+async fn e8_a_store_that_failed_is_said_with_when_to_come_back_and_nothing_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || SqliteStore::open(folder.path(), Rules::default(), crate::scene::NOW);
+    let store = open().await.unwrap();
+    let place = Place::over(store.clone(), settings());
+    drop(place.owner(ALICE).await);
+    let mut sender = place.connect(usize::MAX);
+    assert_eq!(sender.call(RelayRequest::Put(put(ALICE, 1))).await, Ok(RelayReply::Done));
+    store.abandon().await;
+    for number in [1, 2] {
+        let error = sender.call(RelayRequest::Put(put(ALICE, number))).await;
+        // What was accepted before is known to be there; what is new is not taken.
+        match (number, error) {
+            (1, Ok(RelayReply::Done)) => {}
+            (_, Err(error)) => {
+                assert_eq!(error.code, ErrorCode::StoreUnavailable);
+                assert!(error.retry_after.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop((sender, place, store));
+    let place = Place::over(open().await.unwrap(), settings());
+    let mut alice = place.back(ALICE, usize::MAX).await;
+    alice.subscribe(0, 8).await;
+    alice.settle().await;
+    assert_eq!(alice.deliveries(), (vec![], vec![1]), "once, and nothing that was not accepted");
+    let mut sender = place.connect(usize::MAX);
+    assert_eq!(sender.call(RelayRequest::Put(put(ALICE, 2))).await, Ok(RelayReply::Done), "it goes on");
 }
