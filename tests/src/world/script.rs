@@ -1,0 +1,254 @@
+//! What tests tell a world to do.
+use std::time::Duration;
+
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+use waxwing_engine::{
+    Command, CommandError, Engine, Input, Joining, MessageText, NewAccount, Settings, store::MemoryStore,
+};
+use waxwing_wire::id::AccountId;
+
+use super::{
+    Person, World,
+    device::{Device, DeviceIndex, PersonIndex, Told},
+    judge::Said,
+};
+
+/// One-time prekeys of each kind: few, since a world has few first messages and making them costs most of it.
+const ONE_TIME_PREKEYS: usize = 4;
+
+impl World {
+    /// Somebody with an account and so many devices, each reachable; devices take turns with the relays.
+    pub fn person(&mut self, devices: usize) -> PersonIndex {
+        let person = PersonIndex(self.people.len());
+        let settings = Settings { one_time_prekeys: ONE_TIME_PREKEYS, ..Settings::default() };
+        let relay = self.relays[person.0 % self.relays.len()].address.clone();
+        let mut rng = self.fork_rng();
+        let new = NewAccount {
+            relay,
+            key_servers: vec![self.keyservers[0].address.clone()],
+            relay_admission: None,
+            keyserver_admission: None,
+        };
+        let created = Engine::create(new, settings, self.now(), &mut rng).expect("one key server fits");
+        let first = self.add_device(created.engine, settings, rng);
+        let account = self.devices[first.0].account;
+        self.people.push(Person { account, devices: vec![first] });
+        self.run_until_ready(first);
+        for number in 1..devices {
+            self.link(person, number);
+        }
+        person
+    }
+
+    /// One more device of somebody, listed by the first.
+    pub fn link(&mut self, person: PersonIndex, number: usize) -> DeviceIndex {
+        let first = self.people[person.0].devices[0];
+        let mut rng = self.fork_rng();
+        let relay = self.relays[(person.0 + number) % self.relays.len()].address.clone();
+        let joining = Joining::new(relay, &mut rng);
+        let place = self.engine(first).next_place().expect("there is room");
+        self.command(first, Command::AddDevice { device: joining.device(place) }).expect("the first is the primary");
+        let provisioning = self.engine(first).provision(joining.mailbox()).expect("the first is the primary");
+        let settings = self.devices[first.0].settings;
+        let engine =
+            Engine::join(joining, place.id, provisioning, settings, self.now(), &mut rng).expect("it is listed");
+        let device = self.add_device(engine, settings, rng);
+        self.people[person.0].devices.push(device);
+        self.run_until_ready(device);
+        device
+    }
+
+    /// Two people who accepted each other, with so many devices.
+    pub fn two_friends(&mut self, alices: usize, bobs: usize) -> (PersonIndex, PersonIndex) {
+        let (alice, bob) = (self.person(alices), self.person(bobs));
+        self.befriend(alice, bob);
+        (alice, bob)
+    }
+
+    /// The first adds the second by a link and says hello; the second accepts.
+    pub fn befriend(&mut self, one: PersonIndex, other: PersonIndex) {
+        self.add_by_link(one, other);
+        self.say(self.device(one, 0), other, "hello");
+        let account = self.account(one);
+        let at = self.device(other, 0);
+        assert!(self.run_until(Duration::from_secs(600), |world| world.is_told(at, Told::Request(account))));
+        self.command(at, Command::Accept { account }).expect("there is a request");
+        self.settle();
+    }
+
+    /// The second makes a link, by which the first adds them.
+    pub fn add_by_link(&mut self, one: PersonIndex, other: PersonIndex) {
+        let of = self.device(other, 0);
+        self.command(of, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400) }).expect("a link");
+        // The lane of the link's token is made before anybody uses it.
+        self.run_for(Duration::from_secs(5));
+        let link = self.devices[of.0].links.pop().expect("the link was told");
+        self.command(self.device(one, 0), Command::Add { link }).expect("it is somebody else's");
+    }
+
+    /// Says something, which the judge expects to be shown. Its name.
+    pub fn say(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> waxwing_wire::content::MessageId {
+        let id = self.message_id();
+        self.said.push(Said { by, to, id, text: text.to_owned() });
+        let command = Command::Send {
+            to: self.people[to.0].account,
+            id,
+            text: MessageText::new(text.to_owned()).expect("a text"),
+        };
+        // A person whose device is off waits until it is on.
+        assert!(self.run_until(Duration::from_secs(600), |world| world.devices[by.0].engine.is_some()));
+        self.command(by, command).expect("they are contacts");
+        // A command that was taken is in the store, unless the device crashed before the save: then the person says it again.
+        id
+    }
+
+    /// Tells a device something, and performs what comes of it.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub fn command(&mut self, device: DeviceIndex, command: Command) -> Result<(), CommandError> {
+        let weather = std::mem::replace(&mut self.weather.crash, 0);
+        let result = self.feed(device, Input::Command(command));
+        self.weather.crash = weather;
+        result
+    }
+
+    /// Which device of somebody.
+    #[must_use]
+    pub fn device(&self, person: PersonIndex, number: usize) -> DeviceIndex {
+        self.people[person.0].devices[number]
+    }
+
+    /// Somebody's account.
+    #[must_use]
+    pub fn account(&self, person: PersonIndex) -> AccountId {
+        self.people[person.0].account
+    }
+
+    /// Whose a device is.
+    #[must_use]
+    pub fn person_of(&self, device: DeviceIndex) -> PersonIndex {
+        let owns = |person: &Person| person.devices.contains(&device);
+        PersonIndex(self.people.iter().position(owns).expect("every device is somebody's"))
+    }
+
+    /// What a device's store holds.
+    #[must_use]
+    pub fn store(&self, device: DeviceIndex) -> &MemoryStore {
+        &self.devices[device.0].store
+    }
+
+    /// The engine of a device that is on.
+    #[must_use]
+    pub fn engine(&self, device: DeviceIndex) -> &Engine {
+        self.devices[device.0].engine.as_ref().expect("the device is on")
+    }
+
+    /// Whether a device's person was told that.
+    #[must_use]
+    pub fn is_told(&self, device: DeviceIndex, told: Told) -> bool {
+        self.devices[device.0].told.contains(&told)
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn told(&self, device: DeviceIndex) -> &[Told] {
+        &self.devices[device.0].told
+    }
+
+    /// A device is off until [`Self::switch_on`].
+    pub fn switch_off(&mut self, device: DeviceIndex) {
+        self.devices[device.0].is_off = true;
+        self.crash(device);
+    }
+
+    /// A device goes on with what its store holds.
+    pub fn switch_on(&mut self, device: DeviceIndex) {
+        self.devices[device.0].is_off = false;
+        self.revive(device);
+    }
+
+    /// A device's clock is wrong by so many milliseconds from now on.
+    pub fn set_clock(&mut self, device: DeviceIndex, ahead: i64) {
+        self.devices[device.0].ahead = ahead;
+    }
+
+    /// Fair weather from now on, and everybody who should be on is.
+    pub fn heal(&mut self) {
+        self.weather = super::Weather::calm();
+        self.network.partitions.clear();
+        let off: Vec<_> = (0..self.devices.len()).map(DeviceIndex).collect();
+        for device in off {
+            if self.devices[device.0].engine.is_none() && !self.devices[device.0].is_off {
+                self.revive(device);
+            }
+        }
+    }
+
+    /// Runs until everything that was said was received, in fair weather, at most a virtual hour.
+    pub fn settle(&mut self) {
+        self.run_until(Duration::from_secs(3_600), |world| world.judge().faults.is_empty());
+        // Receipts, answers and copies of the last minute.
+        self.run_for(Duration::from_secs(75));
+    }
+
+    /// Goes on for so long.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(time, |_| false);
+    }
+
+    /// Goes on until something holds, at most for so long; whether it holds. It is looked at once in a while.
+    pub fn run_until(&mut self, most: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now().saturating_add(most).0;
+        let mut look_at = self.now().0;
+        loop {
+            if self.now().0 >= look_at {
+                if holds(self) {
+                    return true;
+                }
+                look_at = self.now().0 + 500;
+            }
+            match self.network.next_time() {
+                Some(time) if time <= end => self.step(),
+                _ => {
+                    self.now.store(end, std::sync::atomic::Ordering::Relaxed);
+                    return holds(self);
+                }
+            }
+        }
+    }
+
+    pub(super) fn run_until_ready(&mut self, device: DeviceIndex) {
+        let ready = |world: &Self| world.devices[device.0].engine.as_ref().is_some_and(Engine::is_ready);
+        assert!(self.run_until(Duration::from_secs(600), ready), "a device becomes reachable");
+    }
+
+    pub(super) fn add_device(&mut self, engine: Engine, settings: Settings, rng: ChaCha20Rng) -> DeviceIndex {
+        let index = DeviceIndex(self.devices.len());
+        let account = engine.account_id();
+        self.devices.push(Device {
+            engine: Some(engine),
+            store: MemoryStore::new(),
+            rng,
+            account,
+            settings,
+            life: 1,
+            wakes_at: 0,
+            ahead: 0,
+            told: Vec::new(),
+            links: Vec::new(),
+            is_off: false,
+        });
+        self.perform(index);
+        index
+    }
+
+    pub(super) fn fork_rng(&mut self) -> ChaCha20Rng {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        ChaCha20Rng::from_seed(seed)
+    }
+}

@@ -1,0 +1,2 @@
+//! Clients in a simulated world: nothing is ever lost, doubled or out of order.
+mod weather;
