@@ -101,7 +101,7 @@ fn a_device_that_certifies_itself_is_believed_by_whoever_trusts_its_certificate_
 fn who_certifies_itself_says_by_which_key_and_nothing_more() {
     let mut scene = Scene::new(8);
     let key = CertificateKeyPair::generate(&mut scene.rng);
-    let public = key.public_key().clone();
+    let public = *key.public_key();
     let own = Issuer::self_signed(key, &mut scene.rng).unwrap();
     let certificate = own.issue(sender(&scene.alice), ServerReference::Embedded, &mut scene.rng);
     let read = SenderCertificateIn::decode(certificate.as_bytes()).unwrap();
