@@ -47,8 +47,8 @@ impl Trust {
         Ok(())
     }
 
-    /// Remembers a sender certificate that this trust verified, so that the signature of the very same bytes is not verified again with every message; its
-    /// expiry is still looked at, and its server must still be trusted. It replaces the one before.
+    /// Remembers a sender certificate that this trust verified, so that the signatures of the very same bytes are not verified again with every
+    /// message; its expiry is still looked at. It replaces the one before.
     pub fn remember(&mut self, certificate: &SenderCertificate) {
         self.verified = Some(certificate.as_bytes().into());
     }

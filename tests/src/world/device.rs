@@ -27,6 +27,11 @@ pub(super) struct Device {
     /// What the person was told, in short.
     pub(super) told: Vec<Told>,
     pub(super) links: Vec<ContactLink>,
+    /// It crashes in the place of the output after so many.
+    pub(super) outputs_left: Option<u64>,
+    /// How many saves it asked for, and which of them fails.
+    pub(super) saves: u64,
+    pub(super) failing_save: Option<u64>,
     /// It stays off until it is told otherwise.
     pub(super) is_off: bool,
 }
@@ -53,6 +58,21 @@ pub enum Told {
 }
 
 impl Device {
+    /// Whether this is the output in whose place it crashes.
+    pub(super) fn count_down(&mut self) -> bool {
+        match &mut self.outputs_left {
+            Some(0) => {
+                self.outputs_left = None;
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
     pub(super) fn tell(&mut self, event: Event) {
         let told = match event {
             Event::LinkMade { link } => {

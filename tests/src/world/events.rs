@@ -1,7 +1,8 @@
 //! How a world goes on: what happens next, and what engines want done.
 use rand_chacha::rand_core::Rng as _;
-use waxwing_engine::{CallId, CommandError, Input, Link, Output};
+use waxwing_engine::{CallId, CommandError, Input, Link, Output, Purpose, store::Batch};
 use waxwing_wire::{
+    content::Standing,
     keyserver, relay,
     relay::{RelayPush, RequestId, ServerFrame},
     request::Exporter,
@@ -80,7 +81,7 @@ impl World {
         loop {
             let Some(engine) = &mut self.devices[device.0].engine else { return };
             let Some(output) = engine.poll() else { return };
-            if self.chance(self.weather.crash) {
+            if self.chance(self.weather.crash) || self.devices[device.0].count_down() {
                 self.fault("crash");
                 self.crash(device);
                 let wait = self.between(100, 5_000);
@@ -95,24 +96,23 @@ impl World {
     pub(super) fn perform_one(&mut self, device: DeviceIndex, output: Output) {
         self.print(device, "->", &output);
         match output {
-            Output::Save(batch) if self.devices[device.0].store.save_now(&batch).is_err() => {
-                self.fault("save refused");
-                self.crash(device);
-                let at = self.now().0 + 1_000;
-                self.network.at(at, Event::Revive(device));
+            Output::Save(batch) => self.save(device, &batch),
+            Output::Connect { link, server } => {
+                self.look_for_rashness(device, link);
+                self.connect(device, link, server.key().as_bytes());
             }
-            Output::Save(_) => {}
-            Output::Connect { link, server } => self.connect(device, link, server.key().as_bytes()),
             Output::Disconnect { link } => {
                 if let Some(id) = self.network.by_link.get(&(device, link)).copied() {
                     self.drop_connection(id);
                 }
             }
             Output::Relay { link, call, request } => {
+                self.look_for_rashness(device, link);
                 self.observer.relay(self.now(), device, link, &request);
                 self.travels_there(device, link, |id| Event::RelayRequest(id, call, Box::new(request)));
             }
             Output::Keyserver { link, call, request } => {
+                self.look_for_rashness(device, link);
                 self.observer.keyserver(self.now(), device, link, &request);
                 self.travels_there(device, link, |id| Event::KeyserverRequest(id, call, Box::new(request)));
             }
@@ -129,6 +129,35 @@ impl World {
                 self.network.at(real, Event::Wake(device, state.life, at.0));
             }
             _ => {}
+        }
+    }
+
+    fn save(&mut self, device: DeviceIndex, batch: &Batch) {
+        let state = &mut self.devices[device.0];
+        state.saves += 1;
+        let fails = state.failing_save == Some(state.saves);
+        if fails || state.store.save_now(batch).is_err() {
+            self.fault("save refused");
+            self.crash(device);
+            let at = self.now().0 + 1_000;
+            self.network.at(at, Event::Revive(device));
+        }
+    }
+
+    /// No server is contacted because of somebody whom the person does not want to talk to, or has not accepted.
+    fn look_for_rashness(&mut self, device: DeviceIndex, link: Link) {
+        let (Purpose::Directory(account) | Purpose::Conversation(account) | Purpose::Receipts(account)) = link.purpose
+        else {
+            return;
+        };
+        let Some(engine) = &self.devices[device.0].engine else { return };
+        let is_own = account == engine.account_id();
+        let wanted = |standing| matches!(standing, Standing::Added | Standing::Accepted);
+        let is_wanted = engine.contacts().any(|(contact, standing)| contact == account && wanted(standing));
+        if !is_own && !is_wanted {
+            self.observer
+                .rash
+                .push(format!("{device:?} contacted a server because of {account}, whom nobody accepted"));
         }
     }
 
@@ -203,6 +232,9 @@ impl World {
         let number = connection.next_request;
         connection.next_request += 1;
         connection.calls.insert(number, call);
+        if let relay::RelayRequest::Put(put) = &body {
+            self.watch(put);
+        }
         let request = relay::Request { id: RequestId::new(number).expect("from 1"), body };
         if !self.relays[index].take(id, request) {
             self.break_connection(id);
@@ -211,7 +243,10 @@ impl World {
     }
 
     pub(super) fn relay_sends(&mut self, index: usize) {
-        for (id, frame) in self.relays[index].frames() {
+        for (id, mut frame) in self.relays[index].frames() {
+            if self.is_evil(id, &mut frame) {
+                continue;
+            }
             let is_push = matches!(frame, ServerFrame::Push(RelayPush::Delivery(_)));
             if self.chance(self.weather.broken) {
                 self.break_connection(id);
@@ -244,7 +279,10 @@ impl World {
         connection.calls.insert(number, call);
         let request = keyserver::Request { id: RequestId::new(number).expect("from 1"), body };
         let now = self.now();
-        let Some(reply) = self.keyservers[index].take(id, request, now) else { return };
+        let Some(mut reply) = self.keyservers[index].take(id, request, now) else { return };
+        if let Some(evil) = &mut self.evil_keyserver {
+            evil(&mut reply.result);
+        }
         if self.chance(self.weather.broken) {
             return self.break_connection(id);
         }

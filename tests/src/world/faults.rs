@@ -43,6 +43,7 @@ impl World {
             return;
         }
         *engine = Engine::load(&store.load_now(), *settings).expect("what an engine saved loads");
+        self.watch_waiting();
         let _ = self.feed(device, Input::Woke);
     }
 

@@ -52,6 +52,10 @@ impl World {
         if self.observer.reused > 0 {
             verdict.faults.push(format!("{} envelopes of the same bytes went to two places", self.observer.reused));
         }
+        if self.observer.reused_keys > 0 {
+            verdict.faults.push(format!("{} envelopes were sealed with the key of another", self.observer.reused_keys));
+        }
+        verdict.faults.extend(self.observer.rash.iter().cloned());
         verdict
     }
 
@@ -183,6 +187,30 @@ mod tests {
         let (world, mut shown) = scene();
         pages(&mut shown)[0].text = "another".into();
         assert!(world.judge_shown(&shown).faults.iter().any(|fault| fault.contains("another message")));
+    }
+
+    #[test]
+    fn a_message_key_that_seals_twice_is_found() {
+        let (mut world, _) = scene();
+        world.observer.sealed(b"name".to_vec(), [1; 32]);
+        world.observer.sealed(b"name".to_vec(), [1; 32]);
+        assert!(world.judge().faults.is_empty(), "the same envelope again is no other one");
+        world.observer.sealed(b"name".to_vec(), [2; 32]);
+        assert!(!world.judge().faults.is_empty());
+    }
+
+    #[test]
+    fn every_envelope_is_watched() {
+        let (world, _) = scene();
+        let puts = world.observed().iter().filter(|seen| matches!(seen.what, crate::world::What::Put { .. }));
+        assert_eq!(world.observer.keys_seen(), puts.count(), "in calm weather each goes once");
+    }
+
+    #[test]
+    fn a_server_that_is_contacted_because_of_a_stranger_is_found() {
+        let (mut world, _) = scene();
+        world.observer.rash.push("somebody did".into());
+        assert!(!world.judge().faults.is_empty());
     }
 
     #[test]

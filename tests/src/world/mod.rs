@@ -17,6 +17,7 @@
 )]
 mod device;
 mod events;
+mod evil;
 mod executor;
 mod faults;
 mod judge;
@@ -36,15 +37,20 @@ use std::{
 };
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
-use waxwing_wire::{content::MessageId, id::AccountId, time::Timestamp};
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, MailboxId},
+    time::Timestamp,
+};
 
 use self::{
     device::Device, judge::Said, keyserver::KeyserverHost, network::Network, observer::Observer, relay::RelayHost,
 };
 pub use self::{
-    device::{DeviceIndex, PersonIndex},
+    device::{DeviceIndex, PersonIndex, Told},
+    evil::{Evil, EvilKeyserver, EvilRelay},
     judge::Verdict,
-    observer::{Observed, What},
+    observer::{Delivered, Observed, What},
     weather::Weather,
 };
 
@@ -67,6 +73,12 @@ pub struct World {
     next_id: u64,
     /// Everything that goes into and comes out of engines is printed: `WAXWING_TRACE`.
     is_traced: bool,
+    /// Relays are honest if there is none.
+    pub evil_relay: Option<EvilRelay>,
+    /// Key servers are honest if there is none.
+    pub evil_keyserver: Option<EvilKeyserver>,
+    /// Envelopes of devices that are off.
+    unwatched: Vec<(MailboxId, Vec<u8>, [u8; 32])>,
     /// How many crashes, broken connections and so on there were: a test of bad weather says that there was some.
     pub faults: BTreeMap<&'static str, u64>,
 }
@@ -98,6 +110,9 @@ impl World {
             said: Vec::new(),
             next_id: 1,
             is_traced: std::env::var_os("WAXWING_TRACE").is_some(),
+            evil_relay: None,
+            evil_keyserver: None,
+            unwatched: Vec::new(),
             faults: BTreeMap::new(),
         }
     }
@@ -114,8 +129,15 @@ impl World {
         &self.observer.all
     }
 
+    /// What relays delivered so far.
+    #[must_use]
+    pub fn delivered(&self) -> &[Delivered] {
+        &self.observer.delivered
+    }
+
     /// Forgets what travelled so far.
     pub fn forget_observed(&mut self) {
+        self.observer.delivered.clear();
         self.observer.all.clear();
     }
 

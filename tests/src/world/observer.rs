@@ -51,12 +51,32 @@ pub enum What {
     OwnDirectory(&'static str),
 }
 
+/// An envelope that a relay delivered to a device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Delivered {
+    /// When it left.
+    pub at: Timestamp,
+    /// To whom.
+    pub device: DeviceIndex,
+    /// By which lane: 0 the strangers', 1 contacts, 2 groups, 3 own, links from 4.
+    pub lane: u32,
+    /// How large.
+    pub size: EnvelopeSize,
+}
+
 #[derive(Default)]
 pub(super) struct Observer {
+    pub(super) delivered: Vec<Delivered>,
     pub(super) all: Vec<Observed>,
     /// Envelopes by their bytes: the same bytes go to one mailbox under one id, or somebody sealed twice under one key.
     envelopes: BTreeMap<[u8; 32], (MailboxId, DeliveryId)>,
     pub(super) reused: u64,
+    /// What names a message key, and the envelope that was sealed with it.
+    keys: BTreeMap<Vec<u8>, [u8; 32]>,
+    /// Envelopes that were sealed with a key of another one (B6).
+    pub(super) reused_keys: u64,
+    /// Servers that were contacted because of somebody who is not wanted.
+    pub(super) rash: Vec<String>,
     trace: Vec<u8>,
 }
 
@@ -105,6 +125,19 @@ impl Observer {
             hash,
             stored: put.ttl != Ttl::OnlineOnly,
         }
+    }
+
+    /// An envelope with the name of its message key.
+    pub(super) fn sealed(&mut self, key: Vec<u8>, hash: [u8; 32]) {
+        if *self.keys.entry(key).or_insert(hash) != hash {
+            self.reused_keys += 1;
+        }
+    }
+
+    /// How many message keys were seen.
+    #[cfg(test)]
+    pub(super) fn keys_seen(&self) -> usize {
+        self.keys.len()
     }
 
     fn note(&mut self, observed: Observed) {

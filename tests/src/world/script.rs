@@ -93,15 +93,14 @@ impl World {
     pub fn say(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> waxwing_wire::content::MessageId {
         let id = self.message_id();
         self.said.push(Said { by, to, id, text: text.to_owned() });
-        let command = Command::Send {
-            to: self.people[to.0].account,
-            id,
-            text: MessageText::new(text.to_owned()).expect("a text"),
-        };
-        // A person whose device is off waits until it is on.
-        assert!(self.run_until(Duration::from_secs(600), |world| world.devices[by.0].engine.is_some()));
-        self.command(by, command).expect("they are contacts");
-        // A command that was taken is in the store, unless the device crashed before the save: then the person says it again.
+        let conversation = self.people[to.0].account;
+        // A command that was taken is in the store, unless the device stopped before the save: then the person says it again.
+        while self.devices[by.0].store.message_now(&conversation, &id).is_none() {
+            // A person whose device is off waits until it is on.
+            assert!(self.run_until(Duration::from_secs(600), |world| world.devices[by.0].engine.is_some()));
+            let text = MessageText::new(text.to_owned()).expect("a text");
+            self.command(by, Command::Send { to: conversation, id, text }).expect("they are contacts");
+        }
         id
     }
 
@@ -120,6 +119,12 @@ impl World {
     #[must_use]
     pub fn device(&self, person: PersonIndex, number: usize) -> DeviceIndex {
         self.people[person.0].devices[number]
+    }
+
+    /// All devices of somebody.
+    #[must_use]
+    pub fn devices(&self, person: PersonIndex) -> &[DeviceIndex] {
+        &self.people[person.0].devices
     }
 
     /// Somebody's account.
@@ -157,6 +162,30 @@ impl World {
     #[must_use]
     pub fn told(&self, device: DeviceIndex) -> &[Told] {
         &self.devices[device.0].told
+    }
+
+    /// A device crashes in the place of the output after so many more; false once it did.
+    pub fn crash_after(&mut self, device: DeviceIndex, outputs: u64) {
+        self.devices[device.0].outputs_left = Some(outputs);
+    }
+
+    /// Whether a crash that was asked for has not come yet.
+    #[must_use]
+    pub fn awaits_crash(&self, device: DeviceIndex) -> bool {
+        self.devices[device.0].outputs_left.is_some()
+    }
+
+    /// The save of a device after so many more fails; the engine is dropped, and loaded again a second later.
+    pub fn fail_save_after(&mut self, device: DeviceIndex, saves: u64) {
+        let state = &mut self.devices[device.0];
+        state.failing_save = Some(state.saves + saves + 1);
+    }
+
+    /// Whether a failure that was asked for has not come yet.
+    #[must_use]
+    pub fn awaits_failing_save(&self, device: DeviceIndex) -> bool {
+        let state = &self.devices[device.0];
+        state.failing_save.is_some_and(|failing| failing > state.saves)
     }
 
     /// A device is off until [`Self::switch_on`].
@@ -240,6 +269,9 @@ impl World {
             ahead: 0,
             told: Vec::new(),
             links: Vec::new(),
+            outputs_left: None,
+            saves: 0,
+            failing_save: None,
             is_off: false,
         });
         self.perform(index);

@@ -17,7 +17,6 @@ fn two_friends_talk_in_calm_weather() {
 }
 
 /// Two people with two devices each, in some weather for a virtual minute, then a fair one: everything is shown once, in order.
-#[expect(clippy::arithmetic_side_effects, reason = "counts of faults")]
 fn talk(name: &str, weather: Weather, faults: &[&str]) {
     let mut happened = BTreeMap::<&str, u64>::new();
     for_each_seed(name, 20, |seed| {

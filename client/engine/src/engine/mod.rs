@@ -16,6 +16,8 @@ mod reading;
 mod registration;
 mod replies;
 mod sealing;
+#[cfg(feature = "conformance")]
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -293,6 +295,12 @@ impl Engine {
     #[must_use]
     pub fn device_id(&self) -> DeviceId {
         self.own.device
+    }
+
+    /// Where this device takes messages.
+    #[must_use]
+    pub fn mailbox_id(&self) -> waxwing_wire::id::MailboxId {
+        self.mailbox.id()
     }
 
     /// Whether others can reach this device.

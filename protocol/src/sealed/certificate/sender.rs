@@ -77,11 +77,11 @@ impl SenderCertificateIn {
     /// # Errors
     /// [`CertificateError`].
     pub fn verify(self, trust: &Trust, now: Timestamp) -> Result<SenderCertificate, CertificateError> {
-        let key = match &self.server {
-            Server::Embedded(server) => trust.key_of(server)?,
-            Server::Id(id) => trust.key_by_id(*id)?,
-        };
         if !trust.remembers(&self.signed.bytes) {
+            let key = match &self.server {
+                Server::Embedded(server) => trust.key_of(server)?,
+                Server::Id(id) => trust.key_by_id(*id)?,
+            };
             key.verify(&[&self.signed.body], &self.signed.signature).map_err(|_| CertificateError::ForgedSender)?;
         }
         if now > self.claims.expires {

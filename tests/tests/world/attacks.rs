@@ -1,0 +1,1 @@
+//! Attacks that clients answer, by their ids (spec/90-attacks.md).
