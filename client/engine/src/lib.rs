@@ -25,4 +25,4 @@ pub use self::engine::{Created, Engine, LoadError, NotListed, Settings};
 pub use self::interface::{
     CallId, Command, CommandError, Event, FailReason, IdentityChange, Input, Link, MessageText, Output, Purpose, State,
 };
-pub use self::own::{Joining, NewAccount, NewAccountError, Provisioning};
+pub use self::own::{Joining, NewAccount, NewAccountError, Provisioning, RecoverError};

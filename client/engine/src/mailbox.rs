@@ -10,14 +10,15 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 use waxwing_wire::{
-    delivery::{DeliverySecret, Grant},
+    content::{OwnLink, OwnLinks},
+    delivery::{DeliverySecret, Grant, LaneHash},
     frame::{Admission, ErrorCode, InviteToken, Price, ServerError, Work},
     id::MailboxId,
     keys::IntroductionToken,
     pow::{Nonce, Puzzle},
     relay::{
         Ack, AddLane, Authenticate, CreateMailbox, EndLane, LaneNumber, NewLane, OwnerKey, RelayReply, RelayRequest,
-        Subscribe,
+        RotateLane, Subscribe,
     },
     time::Timestamp,
 };
@@ -30,6 +31,7 @@ use crate::{
     stage::Stage,
     store::Table,
     task::{Lane, Task},
+    times,
 };
 
 /// Deliveries without an ack; no more than any relay announces.
@@ -42,7 +44,10 @@ pub(crate) struct Mailbox {
     /// Of the capability that the account's root derives (spec §11.2.5).
     close_hash: [u8; 32],
     created: bool,
-    lanes: [bool; 3],
+    /// The relay's numbers of the contacts', groups' and own lane; 0 until there is one.
+    lanes: [u32; 3],
+    /// What the relay has for contacts: the hash of the key that was last given to it.
+    contacts_hash: Vec<u8>,
     tokens: Vec<Token>,
     // In memory only: what the connection has come to.
     authenticated: bool,
@@ -51,6 +56,8 @@ pub(crate) struct Mailbox {
     nonce: Option<Nonce>,
     to_ack: BTreeSet<u64>,
     in_ack: Vec<u64>,
+    /// The hash that the contacts' lane is being given.
+    rotating_to: Option<LaneHash>,
 }
 
 struct Token {
@@ -61,13 +68,26 @@ struct Token {
     revoked: bool,
 }
 
+impl Token {
+    fn lane_hash(&self, mailbox: &MailboxId) -> LaneHash {
+        DeliverySecret::from_bytes(self.secret.as_bytes()).key_for(Grant::Introduction, mailbox).lane_hash(mailbox)
+    }
+
+    /// Names it beyond the order in which tokens come and go.
+    fn lane(&self, mailbox: &MailboxId) -> Lane {
+        let hash = self.lane_hash(mailbox);
+        Lane::Introduction(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
+}
+
 impl Mailbox {
     pub(crate) const fn new(owner: OwnerKey, close_hash: [u8; 32]) -> Self {
         Self {
             owner,
             close_hash,
             created: false,
-            lanes: [false; 3],
+            lanes: [0; 3],
+            contacts_hash: Vec::new(),
             tokens: Vec::new(),
             authenticated: false,
             subscribed: false,
@@ -75,6 +95,7 @@ impl Mailbox {
             nonce: None,
             to_ack: BTreeSet::new(),
             in_ack: Vec::new(),
+            rotating_to: None,
         }
     }
 
@@ -84,7 +105,7 @@ impl Mailbox {
 
     /// Whether others can put into it: it and its lanes are there.
     pub(crate) fn is_ready(&self) -> bool {
-        self.created && self.lanes == [true; 3]
+        self.created && !self.lanes.contains(&0)
     }
 
     /// Makes a token for a link; none if there are as many as a mailbox takes.
@@ -95,7 +116,7 @@ impl Mailbox {
         stage: &mut Stage,
         rng: &mut impl CryptoRng,
     ) -> Option<&IntroductionToken> {
-        self.tokens.retain(|token| token.ends > now);
+        self.forget_ended(now);
         let open = self.tokens.iter().filter(|token| !token.revoked).count();
         if open >= MOST_TOKENS {
             return None;
@@ -104,6 +125,37 @@ impl Mailbox {
         self.tokens.push(Token { secret, ends: now.saturating_add(lifetime), lane: 0, revoked: false });
         self.save(stage);
         self.tokens.last().map(|token| &token.secret)
+    }
+
+    /// What the other devices of the account are to know of its links.
+    pub(crate) fn links(&self) -> OwnLinks {
+        let link = |token: &Token| OwnLink {
+            token: IntroductionToken::from_bytes(token.secret.as_bytes()),
+            ends: token.ends,
+            revoked: token.revoked,
+        };
+        // The newest, should there be more than fit.
+        let links = self.tokens.iter().rev().take(OwnLinks::MOST).map(link);
+        OwnLinks { links: links.collect() }
+    }
+
+    /// Another device of the account says which links there are: each serves at every device.
+    pub(crate) fn take_links(&mut self, links: &OwnLinks, now: Timestamp, stage: &mut Stage) {
+        self.forget_ended(now);
+        for OwnLink { token, ends, revoked } in links.links.iter().filter(|link| link.ends > now) {
+            if let Some(known) = self.tokens.iter_mut().find(|known| known.secret.as_bytes() == token.as_bytes()) {
+                known.revoked |= revoked;
+            } else if self.tokens.len() < OwnLinks::MOST {
+                let secret = IntroductionToken::from_bytes(token.as_bytes());
+                self.tokens.push(Token { secret, ends: *ends, lane: 0, revoked: *revoked });
+            }
+        }
+        self.save(stage);
+    }
+
+    /// A relay ends what has ended by itself.
+    fn forget_ended(&mut self, now: Timestamp) {
+        self.tokens.retain(|token| token.ends > now);
     }
 
     /// Does the next thing that the mailbox needs.
@@ -120,11 +172,15 @@ impl Mailbox {
             let authenticate = Authenticate { mailbox: self.id(), signature: self.owner.prove(exporter) };
             ask(links, link, Task::Authenticate, RelayRequest::Authenticate(authenticate), now, stage);
         } else if let Some((lane, request)) = self.missing_lane(own) {
+            if lane == Lane::Contacts {
+                self.rotating_to = Some(request.hash);
+            }
             ask(links, link, Task::AddLane(lane), RelayRequest::AddLane(request), now, stage);
         } else if !self.subscribed {
             let subscribe = Subscribe { after: 0, window: WINDOW };
             ask(links, link, Task::Subscribe, RelayRequest::Subscribe(subscribe), now, stage);
         } else {
+            self.rotate(own, link, links, now, stage);
             self.end_revoked(link, links, now, stage);
             self.acknowledge(link, links, now, stage);
         }
@@ -159,21 +215,37 @@ impl Mailbox {
         let id = self.id();
         let audience = |secret: &DeliverySecret| secret.key_for(Grant::Audience, &id).lane_hash(&id);
         let [contacts, groups, own_lane] = self.lanes;
-        if !contacts {
-            let hash = audience(&own.contacts_secret);
+        if contacts == 0 {
+            let hash = self.contacts_hash(own);
             return Some((Lane::Contacts, AddLane { lane: NewLane::Contacts, hash, ends: None }));
         }
-        if !groups {
+        if groups == 0 {
             let hash = audience(&own.groups_secret);
             return Some((Lane::Groups, AddLane { lane: NewLane::Groups, hash, ends: None }));
         }
-        if !own_lane {
+        if own_lane == 0 {
             return Some((Lane::Own, AddLane { lane: NewLane::Own, hash: audience(&own.own_secret), ends: None }));
         }
-        let (index, token) = self.tokens.iter().enumerate().find(|(_, token)| token.lane == 0 && !token.revoked)?;
-        let secret = DeliverySecret::from_bytes(token.secret.as_bytes());
-        let hash = secret.key_for(Grant::Introduction, &id).lane_hash(&id);
-        Some((Lane::Introduction(index), AddLane { lane: NewLane::Introduction, hash, ends: Some(token.ends) }))
+        let token = self.tokens.iter().find(|token| token.lane == 0 && !token.revoked)?;
+        let hash = token.lane_hash(&id);
+        Some((token.lane(&id), AddLane { lane: NewLane::Introduction, hash, ends: Some(token.ends) }))
+    }
+
+    fn contacts_hash(&self, own: &Own) -> LaneHash {
+        let id = self.id();
+        own.contacts_secret.key_for(Grant::Audience, &id).lane_hash(&id)
+    }
+
+    /// The account has another secret for contacts: the old one ends, at the strangers' share until then (FLOWS g).
+    fn rotate(&mut self, own: &Own, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
+        let hash = self.contacts_hash(own);
+        let [contacts, ..] = self.lanes;
+        if self.contacts_hash != hash.as_bytes() && links.is_due(&Task::RotateLane, now) {
+            let old_ends = now.saturating_add(times::OLD_SECRET);
+            let rotate = RotateLane { lane: LaneNumber(contacts), hash, old_ends };
+            self.rotating_to = Some(hash);
+            links.ask_relay(link, Task::RotateLane, RelayRequest::RotateLane(rotate), now, stage);
+        }
     }
 
     fn end_revoked(&self, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
@@ -226,6 +298,7 @@ impl Mailbox {
             }
             (Task::Authenticate, Ok(RelayReply::Done)) => self.authenticated = true,
             (Task::AddLane(lane), Ok(RelayReply::LaneAdded(added))) => self.added(lane, added.lane.0, stage),
+            (Task::RotateLane, Ok(RelayReply::LaneAdded(added))) => self.added(Lane::Contacts, added.lane.0, stage),
             (Task::Subscribe, Ok(RelayReply::Subscribed(_))) => self.subscribed = true,
             (Task::Ack, Ok(_)) => {
                 for sequence in self.in_ack.drain(..) {
@@ -233,7 +306,10 @@ impl Mailbox {
                 }
             }
             (Task::EndLane(lane), Ok(_) | Err(ServerError { code: ErrorCode::NoSuchLane, .. })) => {
-                self.tokens.retain(|token| token.lane != lane);
+                // The token stays known as revoked, lest another device's list bring it back.
+                if let Some(token) = self.tokens.iter_mut().find(|token| token.lane == lane) {
+                    token.lane = 0;
+                }
                 self.save(stage);
             }
             (_, Err(error)) => return Err(error),
@@ -252,13 +328,19 @@ impl Mailbox {
     }
 
     fn added(&mut self, lane: Lane, number: u32, stage: &mut Stage) {
+        let id = self.id();
         let [contacts, groups, own] = &mut self.lanes;
         match lane {
-            Lane::Contacts => *contacts = true,
-            Lane::Groups => *groups = true,
-            Lane::Own => *own = true,
-            Lane::Introduction(index) => {
-                if let Some(token) = self.tokens.get_mut(index) {
+            Lane::Contacts => {
+                *contacts = number;
+                if let Some(hash) = self.rotating_to.take() {
+                    self.contacts_hash = hash.as_bytes().to_vec();
+                }
+            }
+            Lane::Groups => *groups = number,
+            Lane::Own => *own = number,
+            Lane::Introduction(_) => {
+                if let Some(token) = self.tokens.iter_mut().find(|token| token.lane(&id) == lane) {
                     token.lane = number;
                 }
             }
@@ -274,6 +356,12 @@ impl Mailbox {
         }
     }
 
+    /// Whether a lane is the contacts' of now.
+    pub(crate) fn is_of_contacts(&self, lane: u32) -> bool {
+        let [contacts, ..] = self.lanes;
+        lane == contacts
+    }
+
     pub(crate) fn save(&self, stage: &mut Stage) {
         let [contacts, groups, own] = self.lanes;
         let tokens = self.tokens.iter().map(|token| TokenRecord {
@@ -286,6 +374,7 @@ impl Mailbox {
             owner_seed: self.owner.seed().to_vec(),
             close_hash: self.close_hash.to_vec(),
             created: self.created,
+            contacts_hash: self.contacts_hash.clone(),
             contacts,
             groups,
             own,
@@ -299,6 +388,7 @@ impl Mailbox {
         let owner = OwnerKey::from_seed(&*own::seed(&record.owner_seed)?);
         let mut mailbox = Self::new(owner, record.close_hash.as_slice().try_into().ok()?);
         mailbox.created = record.created;
+        mailbox.contacts_hash.clone_from(&record.contacts_hash);
         mailbox.lanes = [record.contacts, record.groups, record.own];
         for token in &record.tokens {
             mailbox.tokens.push(Token {
@@ -321,7 +411,7 @@ fn ask(links: &mut Links<Task>, link: Link, task: Task, request: RelayRequest, n
 /// The relay's clock and ours.
 pub(crate) fn tell_skew(server: Timestamp, now: Timestamp, stage: &mut Stage) {
     let apart = server.since(now).max(now.since(server));
-    if apart > crate::times::SKEW_SHOWN {
+    if apart > times::SKEW_SHOWN {
         stage.notify(Event::ClockSkew { server });
     }
 }

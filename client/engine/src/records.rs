@@ -75,6 +75,8 @@ record!(
         upkeep_at: u64,
         #[prost(bytes = "vec", tag = "17")]
         published_reference: Vec<u8>,
+        #[prost(uint64, tag = "26")]
+        rotated: u64,
     }
 );
 
@@ -85,16 +87,18 @@ record!(
         owner_seed: Vec<u8>,
         #[prost(bool, tag = "2")]
         created: bool,
-        #[prost(bool, tag = "3")]
-        contacts: bool,
-        #[prost(bool, tag = "4")]
-        groups: bool,
-        #[prost(bool, tag = "5")]
-        own: bool,
+        #[prost(uint32, tag = "3")]
+        contacts: u32,
+        #[prost(uint32, tag = "4")]
+        groups: u32,
+        #[prost(uint32, tag = "5")]
+        own: u32,
         #[prost(message, repeated, tag = "6")]
         tokens: Vec<TokenRecord>,
         #[prost(bytes = "vec", tag = "7")]
         close_hash: Vec<u8>,
+        #[prost(bytes = "vec", tag = "8")]
+        contacts_hash: Vec<u8>,
     }
 );
 
@@ -163,6 +167,8 @@ record!(
         owed_at: u64,
         #[prost(uint32, tag = "25")]
         came_by: u32,
+        #[prost(bool, tag = "26")]
+        owes_secret: bool,
     }
 );
 

@@ -14,6 +14,8 @@ pub(crate) enum Task {
     CreateMailbox,
     Authenticate,
     AddLane(Lane),
+    /// The contacts' lane gets the secret that counts.
+    RotateLane,
     EndLane(u32),
     Subscribe,
     Ack,
@@ -40,8 +42,8 @@ pub(crate) enum Lane {
     Contacts,
     Groups,
     Own,
-    /// By the index of its token.
-    Introduction(usize),
+    /// By the beginning of its lane hash.
+    Introduction([u8; 8]),
 }
 
 /// One message for one device.

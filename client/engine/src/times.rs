@@ -19,6 +19,10 @@ pub(crate) const TTL: Duration = Duration::from_secs(14 * DAY);
 pub(crate) const RESEND: Duration = Duration::from_secs(30 * DAY);
 /// Message ids are remembered so long: longer than anything can still arrive.
 pub(crate) const SEEN: Duration = Duration::from_secs(60 * DAY);
+/// A secret that was replaced still lets its holders in for so long (FLOWS, Numbers).
+pub(crate) const OLD_SECRET: Duration = Duration::from_secs(14 * DAY);
+/// The contacts' secret is replaced at most so often.
+pub(crate) const ROTATION: Duration = Duration::from_secs(DAY);
 /// A manifest is renewed at this age (spec §11.5.5).
 pub(crate) const RENEWAL: Duration = Duration::from_secs(20 * DAY);
 

@@ -56,6 +56,9 @@ impl World {
     /// Looks at which message key an envelope was sealed with, as only its recipient can; those of a device that is off later.
     pub(super) fn watch(&mut self, put: &Put) {
         let hash = *put.envelope.hash().as_bytes();
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((put.mailbox, put.envelope.as_bytes().to_vec()));
+        }
         self.unwatched.push((put.mailbox, put.envelope.as_bytes().to_vec(), hash));
         self.watch_waiting();
     }

@@ -13,6 +13,8 @@ pub(super) struct Said {
     pub(super) to: PersonIndex,
     pub(super) id: MessageId,
     pub(super) text: String,
+    /// The recipient is not to see it.
+    pub(super) in_vain: bool,
 }
 
 /// What the judge found.
@@ -41,11 +43,11 @@ impl World {
     #[must_use]
     pub fn judge(&self) -> Verdict {
         let mut shown = Shown::new();
-        for (index, device) in self.devices.iter().enumerate() {
+        for device in self.people.iter().flat_map(|person| &person.devices) {
             for person in &self.people {
-                let mut page = device.store.page_now(&person.account, None, usize::MAX);
+                let mut page = self.devices[device.0].store.page_now(&person.account, None, usize::MAX);
                 page.reverse();
-                shown.insert((DeviceIndex(index), person.account), page);
+                shown.insert((*device, person.account), page);
             }
         }
         let mut verdict = self.judge_shown(&shown);
@@ -85,7 +87,7 @@ impl World {
     ) {
         let by = self.person_of(said.by);
         let (author, recipient) = (self.people[by.0].account, self.people[said.to.0].account);
-        let theirs = self.people[said.to.0].devices.iter().map(|device| (*device, author));
+        let theirs = self.people[said.to.0].devices.iter().filter(|_| !said.in_vain).map(|device| (*device, author));
         let ours = self.people[by.0].devices.iter().map(|device| (*device, recipient));
         for (device, conversation) in theirs.chain(ours) {
             let place = (device, conversation);
@@ -94,7 +96,7 @@ impl World {
             let found: Vec<_> = page.iter().filter(|message| message.id == said.id).collect();
             match found.as_slice() {
                 [one] if one.text == said.text && one.author == author => {
-                    let receipts = device == said.by;
+                    let receipts = device == said.by && !said.in_vain;
                     if receipts && one.state < State::Delivered {
                         verdict.faults.push(format!("{:?} is only {:?} at {device:?}", said.text, one.state));
                     }

@@ -9,8 +9,10 @@ use waxwing_keyserver::{
 };
 use waxwing_wire::{
     address::ServerAddress,
+    id::{AccountId, DeviceId},
     keys::ServerKey,
-    keyserver::{Reply, Request},
+    keyserver::{AccountObjects, FetchAccount, FetchBundles, KeyserverReply, KeyserverRequest, Reply, Request},
+    relay::RequestId,
     request::Exporter,
     time::Timestamp,
 };
@@ -45,6 +47,31 @@ impl KeyserverHost {
 
     pub(super) fn disconnect(&mut self, id: ConnectionId) {
         self.connections.remove(&id);
+    }
+
+    /// What it has of an account.
+    pub(super) fn account(&mut self, account: AccountId, now: Timestamp) -> AccountObjects {
+        let request = KeyserverRequest::FetchAccount(FetchAccount { account });
+        match self.ask(request, now).result {
+            Ok(KeyserverReply::Account(objects)) => objects,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Hands a bundle to nobody in particular.
+    pub(super) fn fetch_bundle(&mut self, account: AccountId, device: DeviceId, now: Timestamp) {
+        let devices = [device].into_iter().collect();
+        let request = FetchBundles::new(account, devices).expect("one device");
+        assert!(self.ask(KeyserverRequest::FetchBundles(request), now).result.is_ok());
+    }
+
+    fn ask(&mut self, body: KeyserverRequest, now: Timestamp) -> Reply {
+        let id = ConnectionId(u64::MAX);
+        self.connect(id, Exporter::from_bytes([0; 32]));
+        let request = Request { id: RequestId::new(1).expect("from 1"), body };
+        let reply = self.take(id, request, now).expect("it is connected");
+        self.disconnect(id);
+        reply
     }
 
     pub(super) fn take(&mut self, id: ConnectionId, request: Request, now: Timestamp) -> Option<Reply> {

@@ -13,6 +13,7 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::needless_pass_by_value,
+    clippy::panic,
     reason = "a test's world: whatever goes wrong in it is a finding, and is to be loud"
 )]
 mod device;
@@ -46,6 +47,8 @@ use waxwing_wire::{
 use self::{
     device::Device, judge::Said, keyserver::KeyserverHost, network::Network, observer::Observer, relay::RelayHost,
 };
+use zeroize::Zeroizing;
+
 pub use self::{
     device::{DeviceIndex, PersonIndex, Told},
     evil::{Evil, EvilKeyserver, EvilRelay},
@@ -77,6 +80,10 @@ pub struct World {
     pub evil_relay: Option<EvilRelay>,
     /// Key servers are honest if there is none.
     pub evil_keyserver: Option<EvilKeyserver>,
+    /// Every envelope that a relay was handed, with the mailbox it is for, if a test wants them.
+    pub recorded: Option<Vec<(MailboxId, Vec<u8>)>>,
+    /// The number of the last delivery that a test made up.
+    injected: u64,
     /// Envelopes of devices that are off.
     unwatched: Vec<(MailboxId, Vec<u8>, [u8; 32])>,
     /// How many crashes, broken connections and so on there were: a test of bad weather says that there was some.
@@ -87,6 +94,7 @@ pub struct World {
 struct Person {
     account: AccountId,
     devices: Vec<DeviceIndex>,
+    words: Zeroizing<String>,
 }
 
 impl World {
@@ -110,6 +118,8 @@ impl World {
             said: Vec::new(),
             next_id: 1,
             is_traced: std::env::var_os("WAXWING_TRACE").is_some(),
+            recorded: None,
+            injected: 1 << 40,
             evil_relay: None,
             evil_keyserver: None,
             unwatched: Vec::new(),

@@ -89,6 +89,7 @@ impl Observer {
             RelayRequest::Authenticate(_) => What::Relay("authenticate"),
             RelayRequest::AddLane(_) => What::Relay("add lane"),
             RelayRequest::EndLane(_) => What::Relay("end lane"),
+            RelayRequest::RotateLane(_) => What::Relay("rotate lane"),
             RelayRequest::Subscribe(_) => What::Relay("subscribe"),
             RelayRequest::Ack(_) => What::Relay("ack"),
             _ => What::Relay("other"),

@@ -6,14 +6,23 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_engine::{
-    Command, CommandError, Engine, Input, Joining, MessageText, NewAccount, Settings, store::MemoryStore,
+    Command, CommandError, Engine, Input, Joining, Link, MessageText, NewAccount, Purpose, Settings, State,
+    store::MemoryStore,
 };
-use waxwing_wire::id::AccountId;
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, DeliveryId},
+    keyserver::AccountObjects,
+    link::ContactLink,
+    padding::Envelope,
+    relay::{self, Delivery, EndLane, LaneNumber, RelayPush, RelayRequest, RequestId},
+};
 
 use super::{
     Person, World,
     device::{Device, DeviceIndex, PersonIndex, Told},
     judge::Said,
+    network::Server,
 };
 
 /// One-time prekeys of each kind: few, since a world has few first messages and making them costs most of it.
@@ -33,9 +42,10 @@ impl World {
             keyserver_admission: None,
         };
         let created = Engine::create(new, settings, self.now(), &mut rng).expect("one key server fits");
+        let words = created.words;
         let first = self.add_device(created.engine, settings, rng);
         let account = self.devices[first.0].account;
-        self.people.push(Person { account, devices: vec![first] });
+        self.people.push(Person { account, devices: vec![first], words });
         self.run_until_ready(first);
         for number in 1..devices {
             self.link(person, number);
@@ -79,26 +89,167 @@ impl World {
         self.settle();
     }
 
-    /// The second makes a link, by which the first adds them.
-    pub fn add_by_link(&mut self, one: PersonIndex, other: PersonIndex) {
-        let of = self.device(other, 0);
+    /// Somebody loses every device and begins their next generation by the 24 words.
+    pub fn recover(&mut self, person: PersonIndex) -> DeviceIndex {
+        for device in std::mem::take(&mut self.people[person.0].devices) {
+            self.switch_off(device);
+        }
+        let (relay, key_server) = (self.relays[0].address.clone(), self.keyservers[0].address.clone());
+        let new = NewAccount { relay, key_servers: vec![key_server], relay_admission: None, keyserver_admission: None };
+        let (account, now) = (self.people[person.0].account, self.now());
+        let objects = self.keyservers[0].account(account, now).verify(&account, now).expect("it is genuine");
+        let settings = Settings { one_time_prekeys: ONE_TIME_PREKEYS, ..Settings::default() };
+        let mut rng = self.fork_rng();
+        let words = &self.people[person.0].words;
+        let engine = Engine::recover(words, objects, new, settings, now, &mut rng).expect("the words are theirs");
+        let device = self.add_device(engine, settings, rng);
+        self.people[person.0].devices.push(device);
+        self.run_until_ready(device);
+        device
+    }
+
+    /// A relay pushes something to a device, under a number that it has not used.
+    pub fn inject(&mut self, device: DeviceIndex, lane: u32, envelope: &[u8]) {
+        self.injected += 1;
+        let is_owner = |link: &Link| matches!(link.purpose, Purpose::Owner(_));
+        let connections = self.network.connections.values();
+        let mut links = connections.filter(|connection| connection.device == device).map(|connection| connection.link);
+        let link = links.find(is_owner).expect("the device is connected");
+        let push = RelayPush::Delivery(Delivery {
+            sequence: relay::Sequence(self.injected),
+            lane: LaneNumber(lane),
+            delivery: DeliveryId::from_bytes([0xee; 16]),
+            envelope: Envelope::new(envelope.to_vec()).expect("of a size"),
+        });
+        let _ = self.feed(device, Input::Pushed { link, push });
+    }
+
+    /// Somebody without an account takes as many bundles of a device as they want.
+    pub fn drain(&mut self, of: DeviceIndex, times: usize) {
+        let (account, device) = (self.devices[of.0].account, self.engine(of).device_id());
+        let now = self.now();
+        for _ in 0..times {
+            self.keyservers[0].fetch_bundle(account, device, now);
+        }
+    }
+
+    /// Takes a device of somebody off the list, and off the world; it may not have said anything.
+    pub fn unlink(&mut self, person: PersonIndex, number: usize) {
+        let device = self.people[person.0].devices.remove(number);
+        let place = self.engine(device).device_id();
+        self.switch_off(device);
+        let first = self.device(person, 0);
+        self.command(first, Command::RemoveDevice { device: place }).expect("the first is the primary");
+    }
+
+    /// The owner of a mailbox ends a lane, whose engine knows nothing of it.
+    pub fn end_lane(&mut self, device: DeviceIndex, lane: u32) {
+        let now = self.now();
+        let is_owner = |link: &Link| matches!(link.purpose, Purpose::Owner(_));
+        let mut connections = self.network.connections.iter();
+        let found = connections.find(|(_, connection)| connection.device == device && is_owner(&connection.link));
+        let (id, connection) = found.expect("the device is connected");
+        let Server::Relay(index) = connection.server else { panic!("an owner's connection is with a relay") };
+        let body = RelayRequest::EndLane(EndLane { lane: LaneNumber(lane), ends: now });
+        let request = relay::Request { id: RequestId::new(u32::MAX).expect("from 1"), body };
+        assert!(self.relays[index].take(*id, request));
+        let _ = self.relays[index].frames();
+    }
+
+    /// The second makes a link.
+    pub fn make_link(&mut self, person: PersonIndex) -> ContactLink {
+        let of = self.device(person, 0);
         self.command(of, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400) }).expect("a link");
         // The lane of the link's token is made before anybody uses it.
         self.run_for(Duration::from_secs(5));
-        let link = self.devices[of.0].links.pop().expect("the link was told");
+        self.devices[of.0].links.pop().expect("the link was told")
+    }
+
+    /// Two friends whose sessions are acknowledged, and the first answers given: what they say now is as large as usual.
+    pub fn talk_until_usual(&mut self, one: PersonIndex, other: PersonIndex) {
+        for number in 0..4 {
+            for person in [one, other] {
+                let to = if person == one { other } else { one };
+                self.say(self.device(person, 0), to, &format!("as usual {number}"));
+                self.run_for(Duration::from_secs(30));
+            }
+        }
+        self.settle();
+    }
+
+    /// How far a message has come, by its text.
+    #[must_use]
+    pub fn state(&self, device: DeviceIndex, with: PersonIndex, text: &str) -> State {
+        let page = self.devices[device.0].store.page_now(&self.account(with), None, usize::MAX);
+        page.iter().find(|message| message.text == text).expect("the message is there").state
+    }
+
+    /// How far a message has come.
+    #[must_use]
+    pub fn state_of(&self, device: DeviceIndex, with: PersonIndex, id: MessageId) -> State {
+        self.devices[device.0].store.message_now(&self.account(with), &id).expect("the message is there").state
+    }
+
+    /// The second makes a link, by which the first adds them.
+    pub fn add_by_link(&mut self, one: PersonIndex, other: PersonIndex) {
+        let link = self.make_link(other);
         self.command(self.device(one, 0), Command::Add { link }).expect("it is somebody else's");
     }
 
     /// Says something, which the judge expects to be shown. Its name.
-    pub fn say(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> waxwing_wire::content::MessageId {
+    pub fn say(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
         let id = self.message_id();
-        self.said.push(Said { by, to, id, text: text.to_owned() });
+        self.say_as(Said { by, to, id, text: text.to_owned(), in_vain: false })
+    }
+
+    /// Says something that its recipient is not to see. Its name.
+    pub fn say_in_vain(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
+        let id = self.message_id();
+        self.say_as(Said { by, to, id, text: text.to_owned(), in_vain: true })
+    }
+
+    /// Says something whose recipient cannot get it before something else happened: see [`Self::expect`].
+    pub fn say_later(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
+        self.say_in_vain(by, to, text)
+    }
+
+    /// From now on a message that was said in vain is to be shown.
+    pub fn expect(&mut self, id: MessageId) {
+        let said = self.said.iter_mut().find(|said| said.id == id).expect("it was said");
+        said.in_vain = false;
+    }
+
+    /// Whether a device shows that somebody wrote that.
+    #[must_use]
+    pub fn shows(&self, device: DeviceIndex, with: PersonIndex, text: &str) -> bool {
+        let page = self.devices[device.0].store.page_now(&self.account(with), None, usize::MAX);
+        page.iter().any(|message| message.text == text)
+    }
+
+    /// The person reads a message of somebody.
+    pub fn read(&mut self, device: DeviceIndex, of: PersonIndex, id: MessageId) {
+        let account = self.account(of);
+        let message = self.devices[device.0].store.message_now(&account, &id).expect("it is shown");
+        let command = Command::MarkRead { account, id, device: message.device, sequence: message.sequence };
+        self.command(device, command).expect("it is there");
+    }
+
+    /// What the key server has of somebody.
+    pub fn objects(&mut self, person: PersonIndex) -> AccountObjects {
+        let (account, now) = (self.account(person), self.now());
+        self.keyservers[0].account(account, now)
+    }
+
+    fn say_as(&mut self, said: Said) -> MessageId {
+        let Said { by, to, id, ref text, .. } = said;
+        let text = text.clone();
+        self.said.push(said);
         let conversation = self.people[to.0].account;
         // A command that was taken is in the store, unless the device stopped before the save: then the person says it again.
         while self.devices[by.0].store.message_now(&conversation, &id).is_none() {
             // A person whose device is off waits until it is on.
             assert!(self.run_until(Duration::from_secs(600), |world| world.devices[by.0].engine.is_some()));
-            let text = MessageText::new(text.to_owned()).expect("a text");
+            let text = MessageText::new(text.clone()).expect("a text");
             self.command(by, Command::Send { to: conversation, id, text }).expect("they are contacts");
         }
         id

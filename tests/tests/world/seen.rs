@@ -4,12 +4,12 @@ use waxwing_tests::world::{DeviceIndex, Observed, PersonIndex, What, World};
 use waxwing_wire::padding::EnvelopeSize;
 
 /// Everything that a device asked of servers, in its order.
-pub fn by(world: &World, device: DeviceIndex) -> Vec<&Observed> {
+pub(crate) fn by(world: &World, device: DeviceIndex) -> Vec<&Observed> {
     world.observed().iter().filter(|seen| seen.device == device).collect()
 }
 
 /// Puts of a device into mailboxes of somebody: connection, whether by a key, size.
-pub fn puts(world: &World, device: DeviceIndex, to: PersonIndex) -> Vec<(Link, bool, EnvelopeSize)> {
+pub(crate) fn puts(world: &World, device: DeviceIndex, to: PersonIndex) -> Vec<(Link, bool, EnvelopeSize)> {
     let theirs: Vec<_> = world.devices(to).iter().map(|device| world.engine(*device).mailbox_id()).collect();
     let put = |seen: &&Observed| match seen.what {
         What::Put { mailbox, by_key, size, .. } if theirs.contains(&mailbox) => Some((seen.link, by_key, size)),
@@ -19,7 +19,7 @@ pub fn puts(world: &World, device: DeviceIndex, to: PersonIndex) -> Vec<(Link, b
 }
 
 /// What a device asked key servers about others.
-pub fn lookups(world: &World, device: DeviceIndex) -> Vec<&'static str> {
+pub(crate) fn lookups(world: &World, device: DeviceIndex) -> Vec<&'static str> {
     let lookup = |seen: &&Observed| match seen.what {
         What::Directory(what, _) => Some(what),
         _ => None,
@@ -28,17 +28,17 @@ pub fn lookups(world: &World, device: DeviceIndex) -> Vec<&'static str> {
 }
 
 /// Lanes and sizes of what was delivered to a device.
-pub fn delivered(world: &World, device: DeviceIndex) -> Vec<(u32, EnvelopeSize)> {
+pub(crate) fn delivered(world: &World, device: DeviceIndex) -> Vec<(u32, EnvelopeSize)> {
     let to = world.delivered().iter().filter(|delivered| delivered.device == device);
     to.map(|delivered| (delivered.lane, delivered.size)).collect()
 }
 
 /// Whether a device's connection is one for its own account: its mailbox, its key server.
-pub fn is_own(link: &Link) -> bool {
+pub(crate) fn is_own(link: &Link) -> bool {
     matches!(link.purpose, Purpose::Owner(_) | Purpose::OwnDirectory)
 }
 
-pub const LANE_CONTACTS: u32 = 1;
-pub const LANE_OWN: u32 = 3;
+pub(crate) const LANE_CONTACTS: u32 = 1;
+pub(crate) const LANE_OWN: u32 = 3;
 /// Of the first link.
-pub const LANE_LINK: u32 = 4;
+pub(crate) const LANE_LINK: u32 = 4;

@@ -1,4 +1,6 @@
 //! One contact.
+use std::collections::BTreeMap;
+
 use rand_core::CryptoRng;
 use waxwing_wire::{
     address::ServerAddress,
@@ -40,11 +42,13 @@ pub(crate) struct Contact {
     pub(crate) previous: ChainHash,
     /// The clock of what was written never goes back.
     pub(crate) last_sent: Timestamp,
-    pub(crate) heard: Vec<Heard>,
+    pub(crate) heard: BTreeMap<DeviceId, Heard>,
     /// The newest of our manifests that they know.
     pub(crate) told: Option<ManifestReference>,
     /// When they are told of ours, if nothing else is said before.
     pub(crate) news_at: Option<Timestamp>,
+    /// They do not know the contacts' secret of now.
+    pub(crate) owes_secret: bool,
     /// They accepted us: their contacts lane takes what we send.
     pub(crate) accepted_us: bool,
     /// A fork of theirs was shown.
@@ -107,9 +111,10 @@ impl Contact {
             sequence: 0,
             previous: ChainHash::from_bytes([0; 32]),
             last_sent: Timestamp(0),
-            heard: Vec::new(),
+            heard: BTreeMap::new(),
             told: None,
             news_at: None,
+            owes_secret: false,
             accepted_us: false,
             forked: false,
             before_block: None,
@@ -126,6 +131,11 @@ impl Contact {
             self.standing = standing;
             self.revision = self.revision.saturating_add(1);
         }
+    }
+
+    /// What was heard from one of their devices.
+    pub(crate) fn heard_of(&mut self, device: DeviceId) -> &mut Heard {
+        self.heard.entry(device).or_insert_with(|| Heard::new(device))
     }
 
     /// Sets when what is owed goes out: soon, and at no time that tells when it was taken (D1).
@@ -223,12 +233,13 @@ impl Contact {
             places: places.collect(),
             sequence: self.sequence,
             previous: self.previous.as_bytes().to_vec(),
-            heard: self.heard.iter().map(Heard::record).collect(),
+            heard: self.heard.values().map(Heard::record).collect(),
             last_sent: self.last_sent.0,
             accepted_generation: self.accepted_generation.map(|generation| generation.0),
             told: self.told.map(|told| own::encode_reference(&told)).unwrap_or_default(),
             news_at: self.news_at.map_or(0, |at| at.0),
             accepted_us: self.accepted_us,
+            owes_secret: self.owes_secret,
             forked: self.forked,
             before_block: self.before_block.map_or(0, number),
             came_by: self.came_by,
@@ -251,7 +262,8 @@ impl Contact {
         let secret = |bytes: Option<&[u8]>| optional(bytes, own::seed);
         let key_servers: Option<Vec<ServerAddress>> = record.key_servers.iter().map(|text| text.parse().ok()).collect();
         let places: Option<Vec<Place>> = record.places.iter().map(Place::restore).collect();
-        let heard: Option<Vec<Heard>> = record.heard.iter().map(Heard::restore).collect();
+        let heard = record.heard.iter().map(Heard::restore);
+        let heard: Option<BTreeMap<_, _>> = heard.map(|heard| heard.map(|heard| (heard.device, heard))).collect();
         Some(Self {
             standing: standing(record.standing)?,
             revision: record.revision,
@@ -271,6 +283,7 @@ impl Contact {
             told: own::decode_reference(&record.told),
             news_at: (record.news_at != 0).then_some(Timestamp(record.news_at)),
             accepted_us: record.accepted_us,
+            owes_secret: record.owes_secret,
             forked: record.forked,
             before_block: standing(record.before_block),
             came_by: record.came_by,

@@ -2,7 +2,7 @@
 use core::cmp::Ordering;
 
 use waxwing_wire::{
-    content::{ContactCopy, IdentityBlock},
+    content::{ContactCopy, IdentityBlock, Introduction},
     delivery::DeliverySecret,
     history,
     id::AccountId,
@@ -54,6 +54,21 @@ impl Objects {
         Self::verify(recovery, copy.statement.as_deref()?, copy.manifest.as_deref()?, &copy.account, now)
     }
 
+    /// Verifies what a contact, or another own device, says is new; `known` is the statement that it may leave out.
+    pub(crate) fn of_introduction(
+        introduction: &Introduction,
+        recovery: RecoveryPublicKey,
+        known: Option<&GenerationStatement>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let statement = match &introduction.statement {
+            Some(bytes) => GenerationStatementIn::decode(bytes).ok()?.verify(&recovery).ok()?,
+            None => known?.clone(),
+        };
+        let manifest = ManifestIn::decode(introduction.manifest.as_deref()?).ok()?.verify(&statement, now).ok()?;
+        Some(Self { recovery, statement, manifest })
+    }
+
     fn verify(
         recovery: RecoveryPublicKey,
         statement: &[u8],
@@ -96,6 +111,9 @@ impl Contact {
         news.any = true;
         news.generation = manifest.content().generation() > known.content().generation();
         news.devices = manifest.content().devices() != known.content().devices();
+        if news.generation {
+            self.heard.clear();
+        }
         // Device ids begin anew with a generation, and a mailbox of a device that is gone takes nothing.
         self.places.retain(|place| !news.generation && manifest.device(place.device).is_some());
         (self.statement, self.manifest) = (Some(statement), Some(manifest));

@@ -7,7 +7,7 @@ use waxwing_wire::{
     id::{AccountId, DeviceId},
     keys::{IntroductionToken, ReachKey},
     link::ContactLink,
-    manifest::Draft,
+    manifest::{Device, Draft},
     time::Timestamp,
 };
 
@@ -38,9 +38,7 @@ impl Engine {
                 self.mark_read(&account, id, device, sequence, now, rng)
             }
             Command::AcceptIdentity { account } => self.accept_identity(&account, now, rng),
-            Command::AddDevice { device } => {
-                self.change_devices(|draft| draft.add(device).map_err(|_| CommandError::DeviceList), now, rng)
-            }
+            Command::AddDevice { device } => self.add_device(device, now, rng),
             Command::RemoveDevice { device } => {
                 self.change_devices(|draft| draft.remove(device).map_err(|_| CommandError::DeviceList), now, rng)
             }
@@ -59,6 +57,7 @@ impl Engine {
         let reach_key = ReachKey::from_bytes(self.own.reach_key.as_bytes());
         let link = ContactLink::new(self.own.account(), reach_key, Some(token), key_servers);
         let link = link.map_err(|_| CommandError::DeviceList)?;
+        self.tell_links(now, rng);
         self.stage.notify(Event::LinkMade { link });
         Ok(())
     }
@@ -155,6 +154,15 @@ impl Engine {
         }
         let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
         contact.stand(standing);
+        self.put_away_here(account);
+        self.tell_links(now, rng);
+        self.copy_contact(account, now, rng);
+        Ok(())
+    }
+
+    /// They are put away, here or on another device: nothing more goes to them, and nobody comes by their way.
+    pub(super) fn put_away_here(&mut self, account: &AccountId) {
+        let Some(contact) = self.contacts.get_mut(account) else { return };
         contact.owed = crate::contacts::Owed::default();
         contact.news_at = None;
         let lane = contact.came_by;
@@ -162,7 +170,25 @@ impl Engine {
         // Whoever comes by the same link comes no more: it was theirs (FLOWS g).
         self.mailbox.revoke_by_lane(lane, &mut self.stage);
         self.give_up(account, FailReason::Blocked);
-        self.copy_contact(account, now, rng);
+    }
+
+    /// The other devices follow in what links there are.
+    fn tell_links(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
+        let links = self.mailbox.links();
+        self.tell_siblings(Body::OwnLinks(links), now, rng);
+    }
+
+    /// Lists a device, which hears of the contacts and of the links.
+    fn add_device(&mut self, device: Device, now: Timestamp, rng: &mut impl CryptoRng) -> Result<(), CommandError> {
+        let id = device.id();
+        self.change_devices(|draft| draft.add(device).map_err(|_| CommandError::DeviceList), now, rng)?;
+        let own = self.own.account();
+        let known =
+            self.contacts.iter().filter(|contact| contact.account != own && contact.standing != Standing::Asking);
+        let copies: Vec<Body> = known.map(|contact| Body::ContactCopy(contact.copy())).collect();
+        for body in copies.into_iter().chain([Body::OwnLinks(self.mailbox.links())]) {
+            self.signal_device((own, id), body, now, now, rng);
+        }
         Ok(())
     }
 
@@ -173,6 +199,8 @@ impl Engine {
         }
         let before = contact.before_block.unwrap_or(Standing::Accepted);
         contact.stand(before);
+        // It may have been replaced meanwhile.
+        contact.owes_secret = true;
         contact.save(&mut self.stage);
         self.copy_contact(account, now, rng);
         Ok(())

@@ -1,6 +1,6 @@
 //! What is due by the clock: receipts, answers, news of this account. Implements spec/20-client.md §20.12.
 use rand_core::CryptoRng;
-use waxwing_wire::{content::Body, id::AccountId, time::Timestamp};
+use waxwing_wire::{content::Body, delivery::DeliverySecret, id::AccountId, time::Timestamp};
 
 use super::Engine;
 use crate::{
@@ -45,8 +45,9 @@ impl Engine {
         let current = self.own.manifest.reference();
         let Some(contact) = self.contacts.get_mut(account) else { return };
         contact.news_at = None;
-        let is_behind = contact.told != Some(current) && contact.is_wanted();
+        let is_behind = (contact.told != Some(current) || contact.owes_secret) && contact.is_wanted();
         contact.told = Some(current);
+        contact.owes_secret = false;
         contact.save(&mut self.stage);
         if !is_behind {
             return;
@@ -60,8 +61,10 @@ impl Engine {
     /// Whoever is being written to hears of our devices at once.
     pub(super) fn tell_news_if_behind(&mut self, account: &AccountId, now: Timestamp, rng: &mut impl CryptoRng) {
         let current = self.own.manifest.reference();
-        let is_behind =
-            self.contacts.get(account).is_some_and(|contact| contact.told.is_some_and(|told| told != current));
+        let is_behind = self
+            .contacts
+            .get(account)
+            .is_some_and(|contact| contact.owes_secret || contact.told.is_some_and(|told| told != current));
         if is_behind {
             self.send_news(account, now, rng);
         }
@@ -72,11 +75,35 @@ impl Engine {
         let own = self.own.account();
         let current = self.own.manifest.reference();
         for contact in self.contacts.iter_mut() {
-            let is_behind = contact.account != own && contact.told.is_some_and(|told| told != current);
-            if is_behind && contact.is_wanted() {
+            let is_behind = contact.owes_secret || contact.told.is_some_and(|told| told != current);
+            if is_behind && contact.account != own && contact.is_wanted() {
                 contact.news_at = Some(now.saturating_add(random::between(times::NEWS_DELAY, rng)));
                 contact.save(&mut self.stage);
             }
+        }
+    }
+
+    /// Somebody who is put away goes on sending by the contacts' lane: everybody else gets another secret (FLOWS g). The device with the
+    /// lowest number does it, so that two do not do it at once.
+    pub(super) fn shut_out(&mut self, lane: u32, now: Timestamp, rng: &mut impl CryptoRng) {
+        let is_lowest = self.own.siblings().all(|device| device.id() > self.own.device);
+        if is_lowest && self.mailbox.is_of_contacts(lane) && now.since(self.own.rotated) >= times::ROTATION {
+            self.own.contacts_secret = DeliverySecret::generate(rng);
+            self.secret_replaced(now);
+            let news = Body::Update(self.own.introduction());
+            self.tell_siblings(news, now, rng);
+            self.spread_news(now, rng);
+        }
+    }
+
+    /// The contacts' secret is another one from now on; contacts hear of it with what is said next, or within three days.
+    pub(super) fn secret_replaced(&mut self, now: Timestamp) {
+        self.own.rotated = now;
+        self.own.save(&mut self.stage);
+        let own = self.own.account();
+        for contact in self.contacts.iter_mut().filter(|contact| contact.account != own && contact.is_wanted()) {
+            contact.owes_secret = true;
+            contact.save(&mut self.stage);
         }
     }
 

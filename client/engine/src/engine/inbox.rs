@@ -90,6 +90,7 @@ impl Engine {
         };
         if let Some(contact) = self.contacts.by_service_id(&claims.address.service_id) {
             if matches!(contact.standing, Standing::Blocked | Standing::Ignored) {
+                self.shut_out(lane, now, rng);
                 return Outcome::Nothing;
             }
             let listed = contact.manifest.as_ref().and_then(|manifest| manifest.device(device_id));

@@ -26,6 +26,7 @@ use thiserror::Error;
 use waxwing_wire::{
     content::{MessageId, Standing},
     id::{AccountId, DeviceId},
+    keyserver::VerifiedAccount,
     manifest::Place,
     time::Timestamp,
 };
@@ -37,7 +38,7 @@ use crate::{
     links::Links,
     mailbox::Mailbox,
     outbox::Outbox,
-    own::{Joining, NewAccount, NewAccountError, Own, Provisioning},
+    own::{Joining, NewAccount, NewAccountError, Own, Provisioning, RecoverError},
     prekeys::Prekeys,
     sessions::Sessions,
     stage::Stage,
@@ -122,6 +123,23 @@ impl Engine {
     ) -> Result<Created, NewAccountError> {
         let (own, mailbox, words) = Own::create(new, now, rng)?;
         Ok(Created { engine: Self::begin(own, mailbox, settings, now, rng), words })
+    }
+
+    /// Begins the next generation of an account by its 24 words, with this as its only device. `current` is what the key server has, verified
+    /// under the account id that the person gave. Contacts are told by nobody: each hears of it with what is said next.
+    ///
+    /// # Errors
+    /// [`RecoverError`].
+    pub fn recover(
+        words: &str,
+        current: VerifiedAccount,
+        new: NewAccount,
+        settings: Settings,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RecoverError> {
+        let (own, mailbox) = Own::recover(words, &Objects::from(current), new, now, rng)?;
+        Ok(Self::begin(own, mailbox, settings, now, rng))
     }
 
     /// Runs a device that was listed by its account.

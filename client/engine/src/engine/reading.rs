@@ -5,8 +5,8 @@
 use rand_core::CryptoRng;
 use waxwing_wire::{
     content::{
-        Body, ChainHash, ContactCopy, Content, Conversation, MessageId, PassedOn, ReadMarker, ReadMarkers, Receipt,
-        ReceiptState, Standing,
+        Body, ChainHash, ContactCopy, Content, Conversation, MessageId, MessageReference, PassedOn, ReadMarker,
+        ReadMarkers, Receipt, ReceiptState, Standing,
     },
     id::{AccountId, Sequence},
     time::Timestamp,
@@ -14,7 +14,7 @@ use waxwing_wire::{
 
 use super::Engine;
 use crate::{
-    contacts::{Contact, Heard, Objects, Order, Owed},
+    contacts::{Contact, Objects, Order, Owed},
     interface::{Event, State},
     outbox, random,
     sessions::Device,
@@ -72,8 +72,13 @@ impl Engine {
             Body::Update(introduction) => self.take_introduction(&account, &introduction, false, now, rng),
             Body::Resend(_) => self.send_again(from, now),
             // Own devices' words from somebody else are nobody's.
-            Body::ReadMarkers(_) | Body::SentCopy(_) | Body::ContactCopy(_) | Body::PassedOn(_) => {}
+            Body::ReadMarkers(_) | Body::SentCopy(_) | Body::ContactCopy(_) | Body::PassedOn(_) | Body::OwnLinks(_) => {
+            }
             Body::Empty | Body::Typing(_) | Body::ProfileKey(_) | Body::GroupPart(_) => {}
+            // About something that is not here: nothing to show, and nothing to tell its author (D1).
+            ref body if target(body).is_some_and(|target| !self.was_seen(&(target.author, target.id))) => {
+                self.count(from, &content, hash);
+            }
             ref body => {
                 let text = shown(body, &content.fallback);
                 let message = Incoming {
@@ -90,15 +95,22 @@ impl Engine {
         }
     }
 
+    /// A content that is not shown has its place in its device's count all the same.
+    fn count(&mut self, (account, device): Device, content: &Content, hash: ChainHash) {
+        let Some(contact) = self.contacts.get_mut(&account) else { return };
+        let order = contact.heard_of(device).take(content.sequence, content.previous, hash);
+        contact.save(&mut self.stage);
+        if order != Order::Fits {
+            self.stage.notify(Event::Gap { conversation: account, device });
+        }
+    }
+
     /// A message of theirs: into the store, once.
     fn show(&mut self, message: Incoming, hash: ChainHash, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
         let Incoming { from: (account, device), id, sequence, previous, sent, text } = message;
         let known = self.was_seen(&(account, id));
         let Some(contact) = self.contacts.get_mut(&account) else { return };
-        if contact.heard.iter().all(|heard| heard.device != device) {
-            contact.heard.push(Heard::new(device));
-        }
-        let Some(heard) = contact.heard.iter_mut().find(|heard| heard.device == device) else { return };
+        let heard = contact.heard_of(device);
         let order = heard.take(sequence, previous, hash);
         let sent = heard.clock(sequence, sent);
         // Again, too: the receipt may have been lost with a session. A stranger's waits for the person's yes (D1).
@@ -154,21 +166,10 @@ impl Engine {
     ) {
         let Some(contact) = self.contacts.get(account) else { return };
         // Objects first, by the way that tells the person what they change.
-        if let (Some(manifest), Some(recovery)) = (&introduction.manifest, contact.recovery) {
-            let statement = match (&introduction.statement, &contact.statement) {
-                (Some(bytes), _) => waxwing_wire::statement::GenerationStatementIn::decode(bytes)
-                    .and_then(|statement| statement.verify(&recovery))
-                    .ok(),
-                (None, known) => known.clone(),
-            };
-            let manifest = waxwing_wire::manifest::ManifestIn::decode(manifest).ok();
-            let verified = statement.zip(manifest).and_then(|(statement, manifest)| {
-                let manifest = manifest.verify(&statement, now).ok()?;
-                Some(Objects { recovery, statement, manifest })
-            });
-            if let Some(objects) = verified {
-                self.take_objects(account, objects, now, rng);
-            }
+        if let Some(recovery) = contact.recovery
+            && let Some(objects) = Objects::of_introduction(introduction, recovery, contact.statement.as_ref(), now)
+        {
+            self.take_objects(account, objects, now, rng);
         }
         let Some(contact) = self.contacts.get_mut(account) else { return };
         let secrets = contact.take_secrets(introduction.reach_key.as_ref(), introduction.contacts_secret.as_ref());
@@ -183,6 +184,25 @@ impl Engine {
         }
         if newly || secrets {
             self.copy_contact(account, now, rng);
+        }
+    }
+
+    /// What another device of this account says is new about it.
+    fn take_own_introduction(
+        &mut self,
+        introduction: waxwing_wire::content::Introduction,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) {
+        let own = self.own.account();
+        if let Some(objects) =
+            Objects::of_introduction(&introduction, self.own.recovery, Some(&self.own.statement), now)
+        {
+            self.take_objects(&own, objects, now, rng);
+        }
+        if let Some(secret) = introduction.contacts_secret.filter(|new| *new != self.own.contacts_secret) {
+            self.own.contacts_secret = secret;
+            self.secret_replaced(now);
         }
     }
 
@@ -205,10 +225,8 @@ impl Engine {
             Body::ContactCopy(copy) => self.merge(&copy, now, rng),
             Body::PassedOn(passed) => self.read_passed_on(passed, now, rng),
             Body::ReadMarkers(ReadMarkers { markers }) => self.merge_markers(&markers),
-            Body::Update(introduction) => {
-                let own = self.own.account();
-                self.take_introduction(&own, &introduction, false, now, rng);
-            }
+            Body::Update(introduction) => self.take_own_introduction(introduction, now, rng),
+            Body::OwnLinks(links) => self.mailbox.take_links(&links, now, &mut self.stage),
             Body::Resend(_) => self.send_again(from, now),
             _ => {}
         }
@@ -236,7 +254,8 @@ impl Engine {
                     contact.save(&mut self.stage);
                 }
             }
-            Body::SentCopy(_) | Body::PassedOn(_) | Body::ContactCopy(_) | Body::ReadMarkers(_) => {}
+            Body::SentCopy(_) | Body::PassedOn(_) | Body::ContactCopy(_) | Body::ReadMarkers(_) | Body::OwnLinks(_) => {
+            }
             body if inner.sequence > 0 && !self.was_seen(&(own, inner.id)) => {
                 self.mark_seen(own, inner.id, now);
                 self.stage.write(Write::Message(StoredMessage {
@@ -281,7 +300,7 @@ impl Engine {
             return;
         }
         let Some(contact) = self.contacts.get_mut(&account) else { return };
-        let was_wanted = contact.is_wanted();
+        let (was_wanted, was_standing) = (contact.is_wanted(), contact.standing);
         if (copy.revision, copy.standing) > (contact.revision, contact.standing) {
             (contact.revision, contact.standing) = (copy.revision, copy.standing);
         }
@@ -294,10 +313,15 @@ impl Engine {
             contact.key_servers.clone_from(&copy.key_servers);
         }
         let is_wanted = contact.is_wanted();
+        let is_put_away =
+            was_standing != contact.standing && matches!(contact.standing, Standing::Ignored | Standing::Blocked);
         contact.owe(now, rng);
         contact.save(&mut self.stage);
         if let Some(objects) = Objects::of_copy(copy, now) {
             self.take_objects_quietly(&account, objects, now, rng);
+        }
+        if is_put_away {
+            self.put_away_here(&account);
         }
         if is_wanted && !was_wanted {
             self.stage.notify(Event::ContactAccepted { account, by_peer: false });
@@ -397,6 +421,17 @@ struct Incoming {
     previous: ChainHash,
     sent: Timestamp,
     text: String,
+}
+
+/// What a content is about, if it is about another one.
+const fn target(body: &Body) -> Option<&MessageReference> {
+    match body {
+        Body::Reaction(reaction) => Some(&reaction.target),
+        Body::Edit(edit) => Some(&edit.target),
+        Body::Delete(delete) => Some(&delete.target),
+        Body::Vote(vote) => Some(&vote.target),
+        _ => None,
+    }
 }
 
 /// What a screen shows of a body in a version that knows texts.

@@ -108,6 +108,7 @@ impl Joining {
             relay_admission: None,
             keyserver_admission: None,
             receipts: true,
+            rotated: Timestamp(0),
             newest: now,
             upkeep_at: Timestamp(0),
             price: None,

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 
 pub use self::joining::{Joining, Provisioning};
 use crate::{
+    contacts::Objects,
     convert,
     mailbox::Mailbox,
     records::{self, OwnRecord},
@@ -65,6 +66,8 @@ pub(crate) struct Own {
     pub(crate) relay_admission: Option<[u8; 16]>,
     pub(crate) keyserver_admission: Option<[u8; 16]>,
     pub(crate) receipts: bool,
+    /// When the contacts' secret was last replaced.
+    pub(crate) rotated: Timestamp,
     /// The newest time that was ever seen: time never goes below it.
     pub(crate) newest: Timestamp,
     pub(crate) upkeep_at: Timestamp,
@@ -104,6 +107,27 @@ pub struct NewAccount {
 #[error("an account has 1 to 4 key servers of different keys")]
 pub struct NewAccountError;
 
+/// Why an account cannot be recovered. Nothing was changed anywhere.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum RecoverError {
+    /// They are not 24 words of the list, or one of them is wrong: compare them with the paper.
+    #[error("these are not the 24 words of an account")]
+    Words,
+    /// They are another account's.
+    #[error("these are the words of another account")]
+    OtherAccount,
+    /// The account was deleted, which is for ever.
+    #[error("the account is deleted")]
+    Deleted,
+    /// It was recovered 2^32 times.
+    #[error("the account has no generation left")]
+    Exhausted,
+    /// 1 to 4 of different keys.
+    #[error("an account has 1 to 4 key servers of different keys")]
+    KeyServers,
+}
+
 impl Own {
     /// A new account and its first device; the words are to be shown once.
     pub(crate) fn create(
@@ -111,11 +135,46 @@ impl Own {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Mailbox, Zeroizing<String>), NewAccountError> {
-        let NewAccount { relay, key_servers, relay_admission, keyserver_admission } = new;
         let secret = AccountSecret::generate(rng);
+        let (mut own, mailbox) = Self::begin(&secret, Generation(0), new, now, rng)?;
+        own.registered = false;
+        own.published = None;
+        Ok((own, mailbox, secret.to_words()))
+    }
+
+    /// The next generation of an account, by its words: no device of the one before is listed (FLOWS f).
+    pub(crate) fn recover(
+        words: &str,
+        current: &Objects,
+        new: NewAccount,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Mailbox), RecoverError> {
+        let secret = AccountSecret::from_words(words).map_err(|_| RecoverError::Words)?;
+        if secret.recovery_key().public_key().account_id() != current.recovery.account_id() {
+            return Err(RecoverError::OtherAccount);
+        }
+        if current.manifest.content().is_final() {
+            return Err(RecoverError::Deleted);
+        }
+        let generation = current.manifest.content().generation().next().ok_or(RecoverError::Exhausted)?;
+        let begun = Self::begin(&secret, generation, new, now, rng);
+        let (mut own, mailbox) = begun.map_err(|_| RecoverError::KeyServers)?;
+        own.published = Some(Published::of(&current.manifest));
+        Ok((own, mailbox))
+    }
+
+    fn begin(
+        secret: &AccountSecret,
+        generation: Generation,
+        new: NewAccount,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Mailbox), NewAccountError> {
+        let NewAccount { relay, key_servers, relay_admission, keyserver_admission } = new;
         let recovery = secret.recovery_key();
-        let root = secret.root_key(Generation(0));
-        let statement = recovery.sign_statement(Generation(0), &root.public_key(), None);
+        let root = secret.root_key(generation);
+        let statement = recovery.sign_statement(generation, &root.public_key(), None);
         let statement = statement.verify(&recovery.public_key()).map_err(|_| NewAccountError)?;
         let joining = Joining::new(relay, rng);
         let close_hash = root.close_capability(joining.mailbox()).hash();
@@ -137,11 +196,9 @@ impl Own {
         };
         let (mut own, mailbox) = joining.into_own(place.id, provisioning, now);
         own.root = Some(root);
-        own.registered = false;
-        own.published = None;
         own.relay_admission = relay_admission.map(|token| *token.expose());
         own.keyserver_admission = keyserver_admission.map(|token| *token.expose());
-        Ok((own, mailbox, secret.to_words()))
+        Ok((own, mailbox))
     }
 
     pub(crate) fn account(&self) -> AccountId {
@@ -247,6 +304,7 @@ impl Own {
             relay_admission: self.relay_admission.map(|token| token.to_vec()),
             keyserver_admission: self.keyserver_admission.map(|token| token.to_vec()),
             no_receipts: !self.receipts,
+            rotated: self.rotated.0,
             newest: self.newest.0,
             upkeep_at: self.upkeep_at.0,
             published_reference: self.published.map(|one| encode_reference(&one.reference)).unwrap_or_default(),
@@ -291,6 +349,7 @@ impl Own {
             relay_admission: record.relay_admission.as_deref().and_then(|token| token.try_into().ok()),
             keyserver_admission: record.keyserver_admission.as_deref().and_then(|token| token.try_into().ok()),
             receipts: !record.no_receipts,
+            rotated: Timestamp(record.rotated),
             newest: Timestamp(record.newest),
             upkeep_at: Timestamp(record.upkeep_at),
             price: None,
