@@ -26,8 +26,9 @@ pub(crate) const ROTATION: Duration = Duration::from_secs(DAY);
 /// A manifest is renewed at this age (spec §11.5.5).
 pub(crate) const RENEWAL: Duration = Duration::from_secs(20 * DAY);
 
-/// A receipt waits between these (D1).
-pub(crate) const RECEIPT_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// A receipt waits between these until the other devices hear that this one sends it, and then between the second ones (D1, FLOWS c).
+pub(crate) const RECEIPT_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6));
+pub(crate) const RECEIPT_AFTER_COPY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
 /// The answer that acknowledges a session waits between these.
 pub(crate) const ANSWER_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A copy for an own device waits between these.

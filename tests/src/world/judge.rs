@@ -13,8 +13,22 @@ pub(super) struct Said {
     pub(super) to: PersonIndex,
     pub(super) id: MessageId,
     pub(super) text: String,
-    /// The recipient is not to see it.
-    pub(super) in_vain: bool,
+    pub(super) fate: Fate,
+    /// Whose it is, and the devices that are to show it: those that there were.
+    pub(super) author: PersonIndex,
+    pub(super) ours: Vec<DeviceIndex>,
+    pub(super) theirs: Vec<DeviceIndex>,
+}
+
+/// What is to become of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fate {
+    /// Its recipient sees it, and its author hears of that.
+    Delivered,
+    /// Its recipient sees it, as a request perhaps; its author hears nothing.
+    Shown,
+    /// Its recipient does not see it.
+    Lost,
 }
 
 /// What the judge found.
@@ -85,10 +99,11 @@ impl World {
         expected: &mut BTreeMap<(DeviceIndex, AccountId), BTreeSet<MessageId>>,
         verdict: &mut Verdict,
     ) {
-        let by = self.person_of(said.by);
-        let (author, recipient) = (self.people[by.0].account, self.people[said.to.0].account);
-        let theirs = self.people[said.to.0].devices.iter().filter(|_| !said.in_vain).map(|device| (*device, author));
-        let ours = self.people[by.0].devices.iter().map(|device| (*device, recipient));
+        let (author, recipient) = (self.people[said.author.0].account, self.people[said.to.0].account);
+        let listed = |person: PersonIndex, device: &DeviceIndex| self.people[person.0].devices.contains(device);
+        let theirs = said.theirs.iter().filter(|device| said.fate != Fate::Lost && listed(said.to, device));
+        let theirs = theirs.map(|device| (*device, author));
+        let ours = said.ours.iter().filter(|device| listed(said.author, device)).map(|device| (*device, recipient));
         for (device, conversation) in theirs.chain(ours) {
             let place = (device, conversation);
             expected.entry(place).or_default().insert(said.id);
@@ -96,7 +111,7 @@ impl World {
             let found: Vec<_> = page.iter().filter(|message| message.id == said.id).collect();
             match found.as_slice() {
                 [one] if one.text == said.text && one.author == author => {
-                    let receipts = device == said.by && !said.in_vain;
+                    let receipts = device == said.by && said.fate == Fate::Delivered;
                     if receipts && one.state < State::Delivered {
                         verdict.faults.push(format!("{:?} is only {:?} at {device:?}", said.text, one.state));
                     }

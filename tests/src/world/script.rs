@@ -21,7 +21,7 @@ use waxwing_wire::{
 use super::{
     Person, World,
     device::{Device, DeviceIndex, PersonIndex, Told},
-    judge::Said,
+    judge::{Fate, Said},
     network::Server,
 };
 
@@ -168,9 +168,10 @@ impl World {
     /// Two friends whose sessions are acknowledged, and the first answers given: what they say now is as large as usual.
     pub fn talk_until_usual(&mut self, one: PersonIndex, other: PersonIndex) {
         for number in 0..4 {
-            for person in [one, other] {
-                let to = if person == one { other } else { one };
-                self.say(self.device(person, 0), to, &format!("as usual {number}"));
+            for (person, to) in [(one, other), (other, one)] {
+                for device in self.people[person.0].devices.clone() {
+                    self.say(device, to, &format!("as usual {number}"));
+                }
                 self.run_for(Duration::from_secs(30));
             }
         }
@@ -199,13 +200,19 @@ impl World {
     /// Says something, which the judge expects to be shown. Its name.
     pub fn say(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
         let id = self.message_id();
-        self.say_as(Said { by, to, id, text: text.to_owned(), in_vain: false })
+        self.say_as(by, to, id, text, Fate::Delivered)
     }
 
     /// Says something that its recipient is not to see. Its name.
     pub fn say_in_vain(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
         let id = self.message_id();
-        self.say_as(Said { by, to, id, text: text.to_owned(), in_vain: true })
+        self.say_as(by, to, id, text, Fate::Lost)
+    }
+
+    /// Says something to somebody who does not answer: they see it, and nothing comes back.
+    pub fn say_unanswered(&mut self, by: DeviceIndex, to: PersonIndex, text: &str) -> MessageId {
+        let id = self.message_id();
+        self.say_as(by, to, id, text, Fate::Shown)
     }
 
     /// Says something whose recipient cannot get it before something else happened: see [`Self::expect`].
@@ -216,7 +223,8 @@ impl World {
     /// From now on a message that was said in vain is to be shown.
     pub fn expect(&mut self, id: MessageId) {
         let said = self.said.iter_mut().find(|said| said.id == id).expect("it was said");
-        said.in_vain = false;
+        said.fate = Fate::Delivered;
+        said.theirs.clone_from(&self.people[said.to.0].devices);
     }
 
     /// Whether a device shows that somebody wrote that.
@@ -240,16 +248,16 @@ impl World {
         self.keyservers[0].account(account, now)
     }
 
-    fn say_as(&mut self, said: Said) -> MessageId {
-        let Said { by, to, id, ref text, .. } = said;
-        let text = text.clone();
-        self.said.push(said);
+    fn say_as(&mut self, by: DeviceIndex, to: PersonIndex, id: MessageId, text: &str, fate: Fate) -> MessageId {
+        let author = self.person_of(by);
+        let (ours, theirs) = (self.people[author.0].devices.clone(), self.people[to.0].devices.clone());
+        self.said.push(Said { by, to, id, text: text.to_owned(), fate, author, ours, theirs });
         let conversation = self.people[to.0].account;
         // A command that was taken is in the store, unless the device stopped before the save: then the person says it again.
         while self.devices[by.0].store.message_now(&conversation, &id).is_none() {
             // A person whose device is off waits until it is on.
             assert!(self.run_until(Duration::from_secs(600), |world| world.devices[by.0].engine.is_some()));
-            let text = MessageText::new(text.clone()).expect("a text");
+            let text = MessageText::new(text.to_owned()).expect("a text");
             self.command(by, Command::Send { to: conversation, id, text }).expect("they are contacts");
         }
         id

@@ -190,7 +190,8 @@ fn b7_both_sides_begin_at_once() {
         world.forget_observed();
         world.say(a, bob, "usual");
         world.settle();
-        assert!(puts(&world, a, bob).iter().all(|(_, _, size)| size.bytes() == 2_560));
+        let sizes: Vec<_> = puts(&world, a, bob).iter().map(|(_, _, size)| size.bytes()).collect();
+        assert!(sizes.iter().all(|size| *size == 2_560), "{sizes:?}");
         world.judge().assert();
     });
 }
@@ -212,7 +213,7 @@ fn b8_a_key_server_cannot_add_or_hide_a_device() {
     world.evil_keyserver = Some(Box::new(move |reply| {
         if let Ok(KeyserverReply::Account(objects)) = reply {
             told.set(told.get() + 1);
-            if told.get() % 2 == 0 {
+            if told.get().is_multiple_of(2) {
                 objects.manifest.clone_from(&forged.manifest);
             } else {
                 let bit = told.get() * 37 % (objects.manifest.len() * 8);
@@ -265,7 +266,7 @@ fn d1_receipts_are_few_late_and_for_contacts() {
     world.run_for(Duration::from_secs(120));
     world.command(s, Command::Add { link }).expect("a link");
     for number in 0..40 {
-        world.say_in_vain(s, bob, &format!("{number}"));
+        world.say_unanswered(s, bob, &format!("{number}"));
         world.run_for(Duration::from_millis(500));
     }
     world.forget_observed();

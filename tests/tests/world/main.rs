@@ -3,7 +3,6 @@
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a panic is the report"
 )]
 mod attacks;

@@ -89,12 +89,17 @@ impl Engine {
 
     /// To the other devices of this account, if there are any.
     pub(super) fn tell_siblings(&mut self, body: Body, now: Timestamp, rng: &mut impl CryptoRng) {
+        self.tell_siblings_by(body, Route::Conversation, now, rng);
+    }
+
+    fn tell_siblings_by(&mut self, body: Body, route: Route, now: Timestamp, rng: &mut impl CryptoRng) {
         let own = self.own.account();
         if self.own.siblings().next().is_none() {
             return;
         }
         if let Some((id, encoded)) = self.uncounted(&own, body, now, rng) {
-            self.outbox.add((own, id), Entry::new(encoded, Audience::Siblings, now), &mut self.stage);
+            let entry = Entry { route, ..Entry::new(encoded, Audience::Siblings, now) };
+            self.outbox.add((own, id), entry, &mut self.stage);
         }
     }
 
@@ -126,7 +131,8 @@ impl Engine {
             for ids in ids.chunks(MOST_IDS) {
                 let receipt = Body::Receipt(Receipt { state, ids: ids.to_vec() });
                 if let Some(encoded) = self.signal(to, receipt, Route::Receipts, now, rng) {
-                    self.copy_sent(&encoded, now, rng);
+                    let copy = Body::SentCopy(SentCopy { content: encoded });
+                    self.tell_siblings_by(copy, Route::Receipts, now, rng);
                 }
             }
         }

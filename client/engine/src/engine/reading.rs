@@ -40,6 +40,9 @@ impl Engine {
             // Written to somebody else, and passed on by them or by a server.
             return self.stage.notify(Event::Quarantined);
         }
+        if let Some(block) = &content.identity {
+            self.take_block(&from.0, block, now, rng);
+        }
         if from.0 == own {
             self.compare_manifests(from, &content, now, rng);
             return self.read_own(from, content, now, rng);
@@ -47,6 +50,34 @@ impl Engine {
         self.compare_manifests(from, &content, now, rng);
         self.pass_on(from, &content, encoded, now, rng);
         self.read_peer(from, content, hash, encoded, lane, now, rng);
+    }
+
+    /// How to reach them stands in whatever they say before they know that we heard them. Somebody who was added here, and says that, added us.
+    fn take_block(
+        &mut self,
+        account: &AccountId,
+        block: &waxwing_wire::content::IdentityBlock,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) {
+        if *account == self.own.account() || Objects::account_of(block) != Some(*account) {
+            return;
+        }
+        let Some(contact) = self.contacts.get_mut(account) else { return };
+        let secrets = contact.take_secrets(Some(&block.reach_key), Some(&block.contacts_secret));
+        let newly = contact.standing == Standing::Added;
+        if newly {
+            contact.stand(Standing::Accepted);
+            contact.accepted_us = true;
+        }
+        if !newly && !secrets {
+            return;
+        }
+        contact.save(&mut self.stage);
+        if newly {
+            self.stage.notify(Event::ContactAccepted { account: *account, by_peer: true });
+        }
+        self.copy_contact(account, now, rng);
     }
 
     #[expect(clippy::too_many_arguments, reason = "as read")]

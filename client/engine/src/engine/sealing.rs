@@ -14,7 +14,7 @@ use waxwing_wire::{
 use super::{Engine, directory::Bundles};
 use crate::{
     convert,
-    outbox::{Audience, EntryKey, SealedEnvelope},
+    outbox::{Audience, EntryKey, Route, SealedEnvelope},
     random,
     sessions::{self, Device},
     times,
@@ -49,11 +49,14 @@ impl Engine {
         let own = self.own.account();
         let contacts = &self.contacts;
         let of = |account: AccountId| contacts.get(&account).map_or(&[][..], super::Contact::devices);
+        // That a receipt is being sent is said to the other devices at once, so that they do not send another.
+        let (receipt_delay, copy_delay) = match entry.route {
+            Route::Receipts => (Some(times::RECEIPT_AFTER_COPY), None),
+            Route::Conversation => (None, Some(times::COPY_DELAY)),
+        };
         let (devices, delay): (Vec<Device>, _) = match entry.audience {
-            Audience::Peer => (of(key.0).iter().map(|device| (key.0, device.id())).collect(), None),
-            Audience::Siblings => {
-                (self.own.siblings().map(|device| (own, device.id())).collect(), Some(times::COPY_DELAY))
-            }
+            Audience::Peer => (of(key.0).iter().map(|device| (key.0, device.id())).collect(), receipt_delay),
+            Audience::Siblings => (self.own.siblings().map(|device| (own, device.id())).collect(), copy_delay),
             Audience::Named => (Vec::new(), None),
         };
         let known = self.contacts.get(&key.0).is_some_and(|contact| contact.manifest.is_some());
