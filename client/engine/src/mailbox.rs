@@ -227,17 +227,18 @@ impl Mailbox {
             (Task::Authenticate, Ok(RelayReply::Done)) => self.authenticated = true,
             (Task::AddLane(lane), Ok(RelayReply::LaneAdded(added))) => self.added(lane, added.lane.0, stage),
             (Task::Subscribe, Ok(RelayReply::Subscribed(_))) => self.subscribed = true,
-            (Task::Ack, Ok(_)) => {
+            (Task::Ack, Ok(RelayReply::Done)) => {
                 for sequence in self.in_ack.drain(..) {
                     self.to_ack.remove(&sequence);
                 }
             }
-            (Task::EndLane(lane), Ok(_) | Err(ServerError { code: ErrorCode::NoSuchLane, .. })) => {
+            (Task::EndLane(lane), Ok(RelayReply::Done) | Err(ServerError { code: ErrorCode::NoSuchLane, .. })) => {
                 self.tokens.retain(|token| token.lane != lane);
                 self.save(stage);
             }
             (_, Err(error)) => return Err(error),
-            (_, Ok(_)) => {}
+            // An answer to something else: a server that is broken. Asked again after a wait, not at once for ever.
+            (_, Ok(_)) => return Err(ErrorCode::Unexpected.into()),
         }
         Ok(())
     }
