@@ -300,12 +300,12 @@ impl Mailbox {
             (Task::AddLane(lane), Ok(RelayReply::LaneAdded(added))) => self.added(lane, added.lane.0, stage),
             (Task::RotateLane, Ok(RelayReply::LaneAdded(added))) => self.added(Lane::Contacts, added.lane.0, stage),
             (Task::Subscribe, Ok(RelayReply::Subscribed(_))) => self.subscribed = true,
-            (Task::Ack, Ok(_)) => {
+            (Task::Ack, Ok(RelayReply::Done)) => {
                 for sequence in self.in_ack.drain(..) {
                     self.to_ack.remove(&sequence);
                 }
             }
-            (Task::EndLane(lane), Ok(_) | Err(ServerError { code: ErrorCode::NoSuchLane, .. })) => {
+            (Task::EndLane(lane), Ok(RelayReply::Done) | Err(ServerError { code: ErrorCode::NoSuchLane, .. })) => {
                 // The token stays known as revoked, lest another device's list bring it back.
                 if let Some(token) = self.tokens.iter_mut().find(|token| token.lane == lane) {
                     token.lane = 0;
@@ -313,7 +313,8 @@ impl Mailbox {
                 self.save(stage);
             }
             (_, Err(error)) => return Err(error),
-            (_, Ok(_)) => {}
+            // An answer to something else: a server that is broken. Asked again after a wait, not at once for ever.
+            (_, Ok(_)) => return Err(ErrorCode::Unexpected.into()),
         }
         Ok(())
     }

@@ -249,6 +249,18 @@ impl Prekeys {
         }
     }
 
+    /// Every record, as if all had changed.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn save_all(&self, stage: &mut Stage) {
+        self.signed.iter().for_each(|(id, kept)| save(kept, PrekeyKind::SignedX25519, *id, stage));
+        self.one_time.iter().for_each(|(id, kept)| save(kept, PrekeyKind::OneTimeX25519, *id, stage));
+        self.one_time_kyber.iter().for_each(|(id, kept)| save(kept, PrekeyKind::OneTimeKyber1024, *id, stage));
+        self.last_resort.iter().for_each(|(id, kept)| save(kept, PrekeyKind::LastResortKyber1024, *id, stage));
+        for used in self.uses.iter() {
+            stage.put(Table::LastResortUse, used.to_bytes().to_vec(), crate::store::SecretBytes::default());
+        }
+    }
+
     pub(crate) fn restore(&mut self, own: &Own, record: &Record) -> Option<()> {
         if record.table == Table::LastResortUse {
             self.uses.insert(LastResortUse::from_bytes(&record.key).ok()?);

@@ -15,7 +15,11 @@ use crate::{
     records::{self, PeerRecord},
     stage::Stage,
     store::{Record, SecretBytes, Table},
+    times,
 };
+
+/// Requests to send everything again that one device may make in [`times::REPAIR`].
+const MOST_ASKED_AGAIN: u8 = 4;
 
 /// A device of somebody, or of ours.
 pub(crate) type Device = (AccountId, DeviceId);
@@ -41,6 +45,8 @@ pub(crate) struct Peer {
     pub(crate) begun: Timestamp,
     /// In memory: work that messages which fail may still cost (spec §5.7).
     pub(crate) budget: waxwing_protocol::Budget,
+    /// In memory: since when it asked for things again, and how often.
+    asked_again: (Timestamp, u8),
     /// In memory: whom the device's certificates are checked against, with what was checked already.
     pub(crate) trust: Option<waxwing_protocol::sealed::Trust>,
 }
@@ -72,6 +78,17 @@ impl Sessions {
                     stage.delete(Table::Session, record_key(&device, key.as_bytes()));
                 }
                 stage.delete(Table::Peer, device_key(&device));
+            }
+        }
+    }
+
+    /// Every record, as if all had changed.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn save_all(&self, stage: &mut Stage) {
+        for (device, peer) in &self.0 {
+            peer.save(device, stage);
+            for (key, value) in peer.session.records() {
+                stage.put(Table::Session, record_key(device, key.as_bytes()), SecretBytes::new(value.to_vec()));
             }
         }
     }
@@ -123,13 +140,25 @@ impl Peer {
             renew: false,
             begun: Timestamp(0),
             budget: waxwing_protocol::Budget::default(),
+            asked_again: (Timestamp(0), 0),
             trust: None,
         }
     }
 
+    /// Whether it gets again what it asks for: each time costs us everything that it may have missed. A device asks once in
+    /// [`times::REPAIR`] by itself, and several of its requests may come at once.
+    pub(crate) fn may_ask_again(&mut self, now: Timestamp) -> bool {
+        let (since, asked) = &mut self.asked_again;
+        if now.since(*since) >= times::REPAIR {
+            (*since, *asked) = (now, 0);
+        }
+        *asked = asked.saturating_add(1);
+        *asked <= MOST_ASKED_AGAIN
+    }
+
     /// Whether the next message would be sealed by a session that may be used.
     pub(crate) fn is_usable(&self, now: Timestamp) -> bool {
-        let stale = !self.session.is_acknowledged() && now.since(self.begun) >= crate::times::UNACKNOWLEDGED;
+        let stale = !self.session.is_acknowledged() && now.since(self.begun) >= times::UNACKNOWLEDGED;
         self.session.is_established() && !self.renew && !stale
     }
 

@@ -29,6 +29,11 @@ impl Stage {
         !self.batch.is_empty()
     }
 
+    #[cfg(feature = "conformance")]
+    pub(crate) fn writes(&self) -> &[Write] {
+        self.batch.writes()
+    }
+
     pub(crate) fn write(&mut self, write: Write) {
         self.batch.push(write);
     }

@@ -1,10 +1,14 @@
 //! Times that must fit together (DESIGN §5). A test adds them up.
 use core::time::Duration;
 
+use waxwing_wire::time::Timestamp;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
+/// No clock goes further (some 8,900 years from now): a wait that begins at the end of all numbers would be over at once, for ever.
+pub(crate) const LATEST: Timestamp = Timestamp(1 << 48);
 /// A replaced private prekey is kept so long.
 pub(crate) const PREKEY_RETENTION: Duration = Duration::from_secs(30 * DAY);
 /// Signed and last-resort prekeys are replaced at this age (A7).

@@ -72,6 +72,8 @@ pub(crate) struct Owed {
 }
 
 impl Owed {
+    /// So many receipts do not wait for more: what is owed to one contact stays small.
+    pub(crate) const MOST: usize = 500;
     /// Receipts that are remembered for somebody whom the person has not accepted yet.
     pub(crate) const MOST_OF_STRANGERS: usize = 100;
 }

@@ -171,7 +171,8 @@ impl Engine {
                 Ok(())
             }
             (Err(error), _) => Err(error),
-            _ => Ok(()),
+            (Ok(RelayReply::Info(_)), None) => Ok(()),
+            (Ok(_), _) => Err(ErrorCode::Unexpected.into()),
         }
     }
 

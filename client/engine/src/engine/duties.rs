@@ -133,6 +133,6 @@ impl Engine {
     }
 }
 
-fn seen_key((author, id): &EntryKey) -> Vec<u8> {
+pub(super) fn seen_key((author, id): &EntryKey) -> Vec<u8> {
     author.as_bytes().iter().chain(id.as_bytes()).copied().collect()
 }

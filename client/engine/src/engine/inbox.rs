@@ -208,10 +208,6 @@ impl Engine {
         if known.is_none() && self.contacts.insert(Contact::new(account, Standing::Asking)).is_none() {
             return Outcome::Unreadable(None);
         }
-        if let Some(contact) = self.contacts.get_mut(&account) {
-            contact.take_secrets(Some(&block.reach_key), Some(&block.contacts_secret));
-            contact.save(&mut self.stage);
-        }
         self.take_objects(&account, objects, now, rng);
         let from = (account, device);
         let listed = self.contacts.get(&account).and_then(|contact| contact.manifest.as_ref()?.device(device).cloned());
@@ -223,6 +219,11 @@ impl Engine {
             convert::identity_key(&listed.keys().identity).is_some_and(|key| key == *message.identity_key());
         if !is_listed {
             return Outcome::Unreadable(None);
+        }
+        // Only now: a device that was taken off the list says where to write no more.
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.take_secrets(Some(&block.reach_key), Some(&block.contacts_secret));
+            contact.save(&mut self.stage);
         }
         if known.is_none() {
             self.stage.notify(Event::Request { account });

@@ -7,6 +7,8 @@
 //! round and asks; after a crash it looks again. So there is no queue that a crash could empty.
 //! Invariants: one `Save` comes before everything that relies on it; memory that was not saved is never used: a failed save ends the engine.
 mod commands;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod contents;
 mod delivery;
 mod directory;

@@ -143,13 +143,17 @@ impl Engine {
         let Some(contact) = self.contacts.get_mut(&account) else { return };
         let heard = contact.heard_of(device);
         let order = heard.take(sequence, previous, hash);
-        let sent = heard.clock(sequence, sent);
+        // Nobody wrote it later than now: a clock that is ahead would hold its messages below all others for ever.
+        let sent = heard.clock(sequence, sent.min(now));
         // Again, too: the receipt may have been lost with a session. A stranger's waits for the person's yes (D1).
         contact.owed.delivered.retain(|owed| *owed != id);
         if contact.is_wanted() || contact.owed.delivered.len() < Owed::MOST_OF_STRANGERS {
             contact.owed.delivered.push(id);
         }
         contact.owe(now, rng);
+        if contact.is_wanted() && contact.owed.delivered.len() >= Owed::MOST {
+            contact.owed.at = Some(now);
+        }
         contact.save(&mut self.stage);
         if known {
             return;
@@ -239,7 +243,8 @@ impl Engine {
 
     /// A device began anew because it could not open what we sent.
     fn send_again(&mut self, from: Device, now: Timestamp) {
-        if self.contacts.get(&from.0).is_some_and(Contact::is_wanted) {
+        let is_wanted = self.contacts.get(&from.0).is_some_and(Contact::is_wanted);
+        if is_wanted && self.sessions.get_mut(&from).is_some_and(|peer| peer.may_ask_again(now)) {
             let since = outbox::ago(now, times::TTL);
             self.outbox.again(&from.0, from, since, &mut self.stage);
         }

@@ -33,7 +33,10 @@ impl Engine {
             mailbox::tell_skew(info.time, now, &mut self.stage);
         }
         let outcome = match task {
-            Task::Put(destination) => self.on_put(destination, result.map(drop), now, rng),
+            Task::Put(destination) => {
+                let stored = result.and_then(|reply| if reply == RelayReply::Done { Ok(()) } else { Err(forged()) });
+                self.on_put(destination, stored, now, rng)
+            }
             Task::PutInfo(destination) => self.on_put_info(destination, result),
             task => self.mailbox.replied(task, result, &mut self.stage),
         };

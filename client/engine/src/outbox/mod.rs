@@ -296,6 +296,13 @@ impl Outbox {
         self.open.is_empty()
     }
 
+    /// Every record, as if all had changed.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn save_all(&self, stage: &mut Stage) {
+        self.entries.iter().for_each(|(key, entry)| entry.save(key, stage));
+        self.envelopes.iter().for_each(|(destination, envelope)| envelope.save(destination, stage));
+    }
+
     pub(crate) fn restore(&mut self, record: &Record) -> Option<()> {
         if record.table == Table::Envelope {
             let destination = envelope::destination_of(&record.key)?;

@@ -34,6 +34,7 @@ use crate::{
     records::{self, OwnRecord},
     stage::Stage,
     store::Table,
+    times,
 };
 
 /// This device and its account.
@@ -273,7 +274,7 @@ impl Own {
 
     /// Local time never goes below the newest that was stored (DESIGN §5).
     pub(crate) fn advance(&mut self, now: Timestamp) -> Timestamp {
-        self.newest = self.newest.max(now);
+        self.newest = self.newest.max(now.min(times::LATEST));
         self.newest
     }
 
