@@ -44,6 +44,7 @@ mod invitation;
 mod name;
 mod number;
 mod operator;
+mod packed;
 mod prekeys;
 mod reach;
 mod verify;
@@ -246,7 +247,7 @@ impl Store for SqliteStore {
         if take == Take::OneTime {
             self.writer.send(Job::Fetch(job)).await?;
         } else {
-            let read = bundles::fetch(&mut *self.reader().await?, vec![job]).await;
+            let read = bundles::look(&mut *self.reader().await?, job).await;
             bundles::answer(read.map_err(|error| unavailable(&error))?);
         }
         answered.await.unwrap_or(Err(BundlesError::Unavailable(Unavailable)))
