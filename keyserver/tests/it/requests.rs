@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use waxwing_keyserver::{
     service::{Keyserver, Rate, Settings},
-    store::{InvitationState, InviteId, NewInvitation, Store, memory::MemoryStore},
+    store::{InvitationState, InviteId, NewInvitation, Store},
 };
 use waxwing_wire::{
     frame::{Admission, ErrorCode, InviteToken, Work},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Alice with one device and some prekeys, at a server that takes anybody.
-async fn alice(keyserver: &Keyserver<MemoryStore>) -> (Person, Manifest, Asking) {
+async fn alice<S: Store>(keyserver: &Keyserver<S>) -> (Person, Manifest, Asking<S>) {
     let (person, asking) = (Person::new(1), Asking::new(keyserver, 1));
     let first = person.first(0);
     assert_eq!(asking.create(&person, &first, Admission::Open).await, Ok(KeyserverReply::Done));
@@ -33,7 +33,7 @@ async fn alice(keyserver: &Keyserver<MemoryStore>) -> (Person, Manifest, Asking)
 }
 
 /// All that a store shows: to see that a refused request left no trace.
-async fn everything(keyserver: &Keyserver<MemoryStore>, people: &[&Person]) -> String {
+pub(crate) async fn everything<S: Store>(keyserver: &Keyserver<S>, people: &[&Person]) -> String {
     let store = keyserver.store();
     let mut all = format!("{:?} {:?}", store.stats(NOW).await, store.changes(0, 1_000).await);
     for person in people {
@@ -203,7 +203,7 @@ async fn whoever_publishes_against_another_is_told_to_look_again() {
 }
 
 /// Requests that are bad in one way each, and the code that each is answered with.
-fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
+pub(crate) fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
     use ErrorCode::{InvalidManifest, ManifestConflict, NoSuchAccount};
     let mallory = Person::new(666);
     let second = person.with_device(first);
@@ -244,7 +244,7 @@ fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, Key
     ]
 }
 
-fn bad_creations() -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
+pub(crate) fn bad_creations() -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
     use ErrorCode::{InvalidManifest, ManifestConflict};
     let (bob, mallory) = (Person::new(2), Person::new(666));
     let first = bob.first(0);
