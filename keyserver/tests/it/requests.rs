@@ -291,6 +291,30 @@ async fn a_manifest_from_the_future_is_told_when_it_will_do() {
 }
 
 #[tokio::test]
+async fn an_accounts_manifests_have_a_rate_that_bad_ones_do_not_use_up() {
+    let mut settings = open();
+    settings.limits.manifest = Rate { burst: 2, interval: Duration::from_secs(900) };
+    let keyserver = service(settings).await;
+    let (person, first, asking) = alice(&keyserver).await;
+    for (_, request, _) in bad_publications(&person, &first) {
+        assert!(asking.ask(request).await.is_err());
+    }
+    let second = person.with_device(&first);
+    let third = person.with_device(&second);
+    let fourth = person.with_device(&third);
+    for (current, next) in [(&first, &second), (&second, &third)] {
+        assert_eq!(asking.publish(&person, current, next).await, Ok(KeyserverReply::Done));
+    }
+    let before = everything(&keyserver, &[&person]).await;
+    // From another source as well: it is the account's rate.
+    let refused = Asking::new(&keyserver, 2).publish(&person, &third, &fourth).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (ErrorCode::RateLimited, Some(Duration::from_secs(900))));
+    assert_eq!(everything(&keyserver, &[&person]).await, before);
+    let later = waxwing_wire::time::Timestamp(NOW.0 + 900_000);
+    assert_eq!(asking.at(publish(&person, &third, &fourth), later).await, Ok(KeyserverReply::Done));
+}
+
+#[tokio::test]
 async fn a_devices_request_is_good_once_on_its_connection_and_nowhere_else() {
     let keyserver = service(open()).await;
     let (person, first, asking) = alice(&keyserver).await;
