@@ -394,12 +394,10 @@ async fn what_is_no_request_ends_its_connection_with_malformed_and_no_other() {
         let FramedStream { mut reader, sender } = connection.control().await.unwrap();
         sender.send(&payload).await.unwrap();
         let malformed = CloseCode::Error(ErrorCode::Malformed);
-        let end = loop {
-            match reader.next().await {
-                Ok(Some(reply)) => panic!("{what}: {:?}", Reply::decode(&reply)),
-                Ok(None) => panic!("{what}: finished, as if nothing were wrong"),
-                Err(end) => break end,
-            }
+        let end = match reader.next().await {
+            Ok(Some(reply)) => panic!("{what}: {:?}", Reply::decode(&reply)),
+            Ok(None) => panic!("{what}: finished, as if nothing were wrong"),
+            Err(end) => end,
         };
         let ends = [StreamError::Reset(malformed), StreamError::Ended(Ended::ClosedByPeer(malformed))];
         assert!(ends.contains(&end), "{what}: {end:?}");

@@ -143,8 +143,8 @@ impl World {
 
 /// An act, signed: once, so that both stores are asked with the same bytes.
 enum Asked {
-    Create(NewAccount),
-    Publish(u8, NewManifest),
+    Create(Box<NewAccount>),
+    Publish(u8, Box<NewManifest>),
     Upload(Batch),
     Ids(Signer),
     Fetch(AccountId, Vec<DeviceId>, Take),
@@ -168,11 +168,11 @@ impl World {
             Act::Create(which, invite) => {
                 let person = self.person(which);
                 let first = self.current.get(&which).map_or_else(|| person.first(0), |(_, manifest)| manifest.clone());
-                Asked::Create(NewAccount { invite: invite.map(token), ..person.new_account(&first) })
+                Asked::Create(Box::new(NewAccount { invite: invite.map(token), ..person.new_account(&first) }))
             }
             Act::Add(_) | Act::Remove(..) | Act::Renew(_) | Act::Restart(_) | Act::Delete(_) | Act::PublishLate(_) => {
                 let (which, step) = self.next(act)?;
-                Asked::Publish(which, step)
+                Asked::Publish(which, Box::new(step))
             }
             Act::Upload(which, device, first, count) => {
                 let manifest = self.listing_manifest(which, device)?;
@@ -225,8 +225,8 @@ fn token(seed: u8) -> [u8; 32] {
 /// What a store says, as text.
 async fn ask<S: Store>(store: &S, asked: &Asked, now: Timestamp) -> String {
     match asked {
-        Asked::Create(account) => format!("{:?}", store.create_account(account.clone(), now).await),
-        Asked::Publish(_, step) => format!("{:?}", store.publish(step.clone(), now).await),
+        Asked::Create(account) => format!("{:?}", store.create_account(NewAccount::clone(account), now).await),
+        Asked::Publish(_, step) => format!("{:?}", store.publish(NewManifest::clone(step), now).await),
         Asked::Upload(batch) => format!("{:?}", store.upload(batch.clone()).await),
         Asked::Ids(device) => format!("{:?}", store.prekey_ids(*device).await),
         Asked::Fetch(account, devices, take) => format!("{:?}", store.bundles(account, devices, *take).await),

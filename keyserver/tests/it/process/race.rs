@@ -1,7 +1,7 @@
 //! Two processes on one folder, asked for the same thing at the same moment: one gives it.
 use std::{path::Path, process::Command};
 
-use waxwing_net::{BoundError, KeyserverConnection, RequestError};
+use waxwing_net::{BoundError, RequestError};
 use waxwing_wire::{
     frame::{Admission, ErrorCode, InviteToken},
     keyserver::{ClaimName, DeviceRequest, KeyserverReply},
@@ -66,14 +66,15 @@ async fn of_two_processes_that_are_shown_an_invitation_exactly_one_takes_it() {
     let client = client();
     let (at_one, at_other) = (connect(&client, &one.address).await, connect(&client, &other.address).await);
     for (round, token) in mint(&folder.path().join(socket)).into_iter().enumerate() {
-        let submit = async |connection: &KeyserverConnection, seed: u64| {
+        let asked = |seed: u64| {
             let person = Person::new(seed);
             let invitation = Admission::Invite(InviteToken::from_bytes(token));
-            connection.submit(create(&person, &person.first_at(0, now()), invitation)).await.unwrap()
+            create(&person, &person.first_at(0, now()), invitation)
         };
         let seed = 1_000 * u64::try_from(round + 1).unwrap();
         // Both are on their way before either is answered.
-        let (first, second) = (submit(&at_one, seed).await, submit(&at_other, seed + 1).await);
+        let first = at_one.submit(asked(seed)).await.unwrap();
+        let second = at_other.submit(asked(seed + 1)).await.unwrap();
         let codes = [first.await, second.await].map(|result| match result {
             Ok(KeyserverReply::Done) => None,
             Err(RequestError::Server(error)) => Some(error.code),
