@@ -315,6 +315,37 @@ async fn an_accounts_manifests_have_a_rate_that_bad_ones_do_not_use_up() {
 }
 
 #[tokio::test]
+async fn a_devices_uploads_have_a_rate() {
+    let mut settings = open();
+    settings.limits.upload = Rate { burst: 2, interval: Duration::from_secs(300) };
+    let keyserver = service(settings).await;
+    // Her first upload is done.
+    let (person, first, asking) = alice(&keyserver).await;
+    asking.upload(&person, &person.batch(&first, 1, 100, 1)).await.unwrap();
+    let before = everything(&keyserver, &[&person]).await;
+    let refused = asking.upload(&person, &person.batch(&first, 1, 200, 1)).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (ErrorCode::RateLimited, Some(Duration::from_secs(300))));
+    assert_eq!(everything(&keyserver, &[&person]).await, before);
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_uses_up_nothing_of_what_its_target_has_for_others() {
+    let mut settings = open();
+    settings.limits.one_time = Rate { burst: 2, interval: Duration::from_secs(300) };
+    let keyserver = service(settings).await;
+    let (person, ..) = alice(&keyserver).await;
+    for source in 100..110 {
+        let missing = FetchBundles::new(person.id(), vec![device_id(5)]).unwrap();
+        let reply = Asking::new(&keyserver, source).ask(KeyserverRequest::FetchBundles(missing)).await;
+        assert_eq!(code(reply), ErrorCode::NoPrekeys);
+    }
+    for (source, last_resort) in [(200, false), (201, false), (202, true)] {
+        let bundles = Asking::new(&keyserver, source).bundles(person.id(), NOW).await.unwrap();
+        assert_eq!(bundles.bundles[0].last_resort, last_resort, "{source}");
+    }
+}
+
+#[tokio::test]
 async fn a_devices_request_is_good_once_on_its_connection_and_nowhere_else() {
     let keyserver = service(open()).await;
     let (person, first, asking) = alice(&keyserver).await;
