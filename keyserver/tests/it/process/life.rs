@@ -119,7 +119,7 @@ async fn an_invitation_that_an_operator_mints_admits_one_account() {
     assert_eq!(does(folder.path(), &["verify"]), "everything verifies\n");
 }
 
-fn token(hex: &str) -> [u8; 16] {
+pub(super) fn token(hex: &str) -> [u8; 16] {
     let mut bytes = [0; 16];
     for (at, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
