@@ -68,11 +68,19 @@ impl Admin {
 
     fn stats(&self) -> String {
         let stats = self.relay.store().stats();
-        let crate::store::Stats { mailboxes, envelopes, envelope_bytes, registers, open_invitations } = stats;
+        let crate::store::Stats {
+            mailboxes,
+            envelopes,
+            envelope_bytes,
+            registers,
+            blobs,
+            blob_bytes,
+            open_invitations,
+        } = stats;
         let open = self.listener.counts().open;
         format!(
             "mailboxes {mailboxes}\nenvelopes {envelopes}\nenvelope_bytes {envelope_bytes}\nregisters {registers}\n\
-             open_invitations {open_invitations}\nopen_connections {open}\n"
+             blobs {blobs}\nblob_bytes {blob_bytes}\nopen_invitations {open_invitations}\nopen_connections {open}\n"
         )
     }
 

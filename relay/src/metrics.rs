@@ -31,7 +31,8 @@ pub fn text(counters: &Counters, stats: &Stats, counts: &Counts) -> String {
         ("too_slow", counts.too_slow),
     ];
     let named = |counts: &[(&str, u64)]| counts.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
-    let Stats { mailboxes, envelopes: waiting, envelope_bytes, registers, open_invitations } = *stats;
+    let Stats { mailboxes, envelopes: waiting, envelope_bytes, registers, blobs, blob_bytes, open_invitations } =
+        *stats;
     let mut registry = Registry::with_prefix("waxwing_relay");
     registry.register_collector(Box::new(Snapshot {
         families: [
@@ -46,6 +47,8 @@ pub fn text(counters: &Counters, stats: &Stats, counts: &Counts) -> String {
             ("waiting_envelopes", "Envelopes that wait for an ack", waiting),
             ("waiting_bytes", "Bytes of envelopes that wait", envelope_bytes),
             ("registers", "Registers", registers),
+            ("blobs", "Blobs", blobs),
+            ("blob_bytes", "Bytes of blobs", blob_bytes),
             ("open_invitations", "Invitations that have not served", open_invitations),
         ],
     }));
@@ -63,7 +66,7 @@ type Counted = (&'static str, &'static str, &'static str, Vec<(String, u64)>);
 #[derive(Debug)]
 struct Snapshot {
     families: [Counted; 4],
-    gauges: [(&'static str, &'static str, u64); 6],
+    gauges: [(&'static str, &'static str, u64); 8],
 }
 
 impl prometheus_client::collector::Collector for Snapshot {

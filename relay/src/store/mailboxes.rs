@@ -28,6 +28,7 @@ use waxwing_wire::{
 use super::{
     AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
     PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
+    blobs::{BlobDirectory, BlobRules},
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
@@ -50,12 +51,20 @@ pub struct Rules {
     pub log: usize,
     /// What a register holds and takes at most.
     pub register: RegisterRules,
+    /// What blobs may take.
+    pub blobs: BlobRules,
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour.
+    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
     fn default() -> Self {
-        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20, register: RegisterRules::default() }
+        Self {
+            quota: Quota::default(),
+            remembered: 4 << 20,
+            log: 32 << 20,
+            register: RegisterRules::default(),
+            blobs: BlobRules::default(),
+        }
     }
 }
 
@@ -79,10 +88,11 @@ pub(crate) struct Shared<D> {
     pub(crate) run: u64,
     pub(crate) directory: Directory,
     pub(crate) registers: RegisterDirectory,
+    pub(crate) blobs: BlobDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
     pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
-    /// The number of the next mailbox or register.
+    /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
     remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
@@ -135,6 +145,7 @@ impl<D: Disk> Mailboxes<D> {
             run,
             directory: Directory::new(tags.secret()),
             registers: RegisterDirectory::new(tags.secret()),
+            blobs: BlobDirectory::new(tags.secret()),
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
@@ -370,7 +381,10 @@ impl<D: Disk> Store for Mailboxes<D> {
 
     fn stats(&self) -> Stats {
         let shared = &self.shared;
+        let (blobs, blob_bytes) = shared.blobs.usage();
         let mut stats = Stats {
+            blobs: u64::try_from(blobs).unwrap_or(u64::MAX),
+            blob_bytes,
             registers: u64::try_from(shared.registers.count()).unwrap_or(u64::MAX),
             open_invitations: u64::try_from(lock(&shared.invites).len()).unwrap_or(u64::MAX),
             ..Stats::default()
@@ -575,7 +589,7 @@ impl<D: Disk> Store for Mailboxes<D> {
         for commit in commits {
             commit.await?;
         }
-        Ok(more)
+        Ok(self.expire_blobs(now, AT_ONCE).await? || more)
     }
 }
 

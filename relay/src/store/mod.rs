@@ -22,6 +22,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
+mod blobs;
 mod calendar;
 mod commit;
 mod directory;
@@ -33,6 +34,10 @@ mod registers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use blobs::{
+    BlobCreateError, BlobError, BlobReadError, BlobRules, BlobWriteError, Blobs, Download, Downloading, NewBlob,
+    Upload, Uploading,
+};
 pub use commit::Commit;
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
@@ -43,7 +48,7 @@ pub use sqlite::{Finding, OpenError, Sqlite, SqliteStore};
 pub use crate::ledger::{Life, Quota, Via};
 
 /// Where mailboxes live. One conformance suite (`relay/tests/it/conformance`) says what every implementation does.
-pub trait Store: Registers {
+pub trait Store: Registers + Blobs {
     /// Makes a mailbox with a strangers' lane and nothing else; the same owner key and close hash again is no error and
     /// spends no invitation. An invitation is spent in the same transaction.
     fn create_mailbox(
@@ -274,6 +279,10 @@ pub struct Stats {
     pub envelope_bytes: u64,
     /// Registers.
     pub registers: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of their chunks.
+    pub blob_bytes: u64,
     /// Invitations that have not served.
     pub open_invitations: u64,
 }

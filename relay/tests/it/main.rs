@@ -10,6 +10,7 @@
     reason = "a panic is the report"
 )]
 
+mod blob_files;
 mod conformance;
 mod model;
 mod process;

@@ -26,12 +26,13 @@ use waxwing_wire::{
 
 use super::{
     Commit, Mailboxes, Unavailable,
-    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Access, Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
 };
 
 mod checkpoint;
 mod copy;
+mod files;
 mod load;
 mod open;
 mod queue;
@@ -42,6 +43,8 @@ mod verify;
 mod writer;
 
 use checkpoint::Checkpoints;
+use files::Files;
+use files::OpenBlob;
 pub use open::OpenError;
 use queue::{End, Queue};
 use shares::Shares;
@@ -71,6 +74,7 @@ pub struct Sqlite {
     queue: Arc<Queue>,
     shares: Shares,
     readers: SqlitePool,
+    files: Files,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -78,8 +82,8 @@ impl Sqlite {
     async fn start(
         file: &Path,
         writer: SqliteConnection,
-        guard: File,
-        loaded: (u64, Shares),
+        guard: Arc<File>,
+        (files, loaded): (Files, (u64, Shares)),
         log: usize,
     ) -> Result<Self, sqlx::Error> {
         let (last_place, shares) = loaded;
@@ -102,7 +106,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { file: file.to_owned(), queue, shares, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { file: file.to_owned(), queue, shares, readers, files, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {
@@ -112,6 +116,7 @@ impl Sqlite {
             // It ends by itself; if it panicked, there is nothing to wait for.
             let _ = task.await;
         }
+        self.files.removed().await;
     }
 }
 
@@ -122,6 +127,8 @@ impl Drop for Sqlite {
 }
 
 impl Disk for Sqlite {
+    type Blob = OpenBlob;
+
     async fn room(&self, bytes: usize) -> Result<(), Unavailable> {
         self.queue.room(bytes).await
     }
@@ -193,6 +200,14 @@ impl Disk for Sqlite {
         let starts = versions.first().filter(|(version, ..)| *version == first);
         let Some((_, before, _)) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
         Ok((*before, versions.iter().map(|(.., entry)| entry.clone()).collect()))
+    }
+
+    async fn open_blob(&self, blob: u64, access: Access) -> Result<OpenBlob, Unavailable> {
+        self.files.open(blob, access).await
+    }
+
+    fn remove_blob(&self, blob: u64) {
+        self.files.remove(blob);
     }
 }
 

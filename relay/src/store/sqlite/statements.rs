@@ -39,6 +39,11 @@ pub(super) const DELETE_VERSIONS: &str = "DELETE FROM version WHERE register = ?
 pub(super) const VERSIONS: &str =
     "SELECT version, kind, before, bytes FROM version WHERE register = ? AND version >= ? ORDER BY version LIMIT ?";
 
+pub(super) const CREATE_BLOB: &str = "INSERT INTO blob (number, id, write_verifier, read_verifier, chunk, count, written, ends) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+pub(super) const RECORD_BLOB: &str = "UPDATE blob SET written = ?, ends = ? WHERE number = ?";
+pub(super) const DELETE_BLOB: &str = "DELETE FROM blob WHERE number = ?";
+
 /// The envelopes of a JSON array of places.
 pub(super) const FETCH: &str = "SELECT envelope.place, envelope.delivery, envelope.header, body.bytes FROM json_each(?) AS wanted \
      CROSS JOIN envelope ON envelope.place = wanted.value CROSS JOIN body ON body.place = envelope.body";
@@ -58,6 +63,8 @@ pub(super) mod load {
         "SELECT number, id, write_verifier, read_verifier, seal_verifier, first FROM register";
     pub(in crate::store::sqlite) const VERSIONS: &str =
         "SELECT register, version, kind, hash, length(bytes) FROM version ORDER BY register, version";
+    pub(in crate::store::sqlite) const BLOBS: &str =
+        "SELECT number, id, write_verifier, read_verifier, chunk, count, written, ends FROM blob";
     pub(in crate::store::sqlite) const PLACES: &str =
         "SELECT (SELECT min(place) FROM envelope), (SELECT max(place) FROM envelope)";
     /// Above a place, up to a place, at most so many: the last place, how many, and a list of each column.
@@ -70,6 +77,8 @@ pub(super) mod load {
 
 /// What `verify` reads: everything.
 pub(super) mod check {
+    /// Number, chunk, how many are written.
+    pub(in crate::store::sqlite) const BLOBS: &str = "SELECT number, chunk, written FROM blob ORDER BY number";
     pub(in crate::store::sqlite) const INTEGRITY: &str = "PRAGMA integrity_check";
     pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT envelope.place, envelope.mailbox, envelope.sequence, envelope.size, envelope.body, envelope.identity, \
          envelope.header, body.bytes FROM envelope LEFT JOIN body ON body.place = envelope.body";
@@ -196,11 +205,14 @@ mod tests {
             DELETE_REGISTER,
             DELETE_VERSIONS,
             VERSIONS,
+            CREATE_BLOB,
+            RECORD_BLOB,
+            DELETE_BLOB,
         ];
         let mut all: Vec<(SqlStr, &'static [&'static str])> =
             fixed.into_iter().map(|text| (text.into_sql_str(), [].as_slice())).collect();
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
-        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS] {
+        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS, load::BLOBS] {
             let table = text.split("FROM ").nth(1).unwrap().split(' ').next().unwrap();
             all.push((
                 text.into_sql_str(),
