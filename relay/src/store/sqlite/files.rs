@@ -284,7 +284,7 @@ fn unlink(path: &Path) {
         // It never had a chunk.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::error!(kind = %error.kind(), "a blob's file was not removed; it is when the relay starts anew")
+            tracing::error!(kind = %error.kind(), "a blob's file was not removed; it is when the relay starts anew");
         }
     }
 }
