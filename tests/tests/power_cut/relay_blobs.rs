@@ -47,7 +47,7 @@ async fn make(store: &SqliteStore, blob: u8) -> Result<(), Unavailable> {
 fn chunk(blob: u8, number: u32) -> Vec<u8> {
     let seed = u64::from(blob) << 32 | u64::from(number);
     let word = |at: u64| (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ at).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (0..K64 as u64 / 8).flat_map(|at| word(at).to_be_bytes()).collect()
+    (0..65_536_u64 / 8).flat_map(|at| word(at).to_be_bytes()).collect()
 }
 
 fn written(store: &SqliteStore, blob: u8) -> Option<u32> {
