@@ -12,13 +12,13 @@ use waxwing_net::{
     Listener,
     process::{Operator, Scraped},
 };
-use waxwing_wire::frame::InviteToken;
+use waxwing_wire::{frame::InviteToken, id::MailboxId};
 
 use crate::{
     backup::{self, BackupError},
-    metrics,
+    metrics::{self, Counted},
     service::{Relay, invite_hash},
-    store::{SqliteStore, Store as _, Unavailable},
+    store::{SqliteStore, Store as _, Unavailable, UnblockError},
 };
 
 /// What an operator can do to a running relay.
@@ -56,6 +56,14 @@ impl Admin {
             ["stats"] => Ok(self.stats()),
             ["metrics"] => Ok(self.metrics()),
             ["verify"] => self.verify().await,
+            ["block", mailbox] => {
+                self.relay.store().block(&mailbox_id(mailbox)?).await?;
+                Ok("blocked\n".into())
+            }
+            ["unblock", mailbox] => {
+                self.relay.store().unblock(&mailbox_id(mailbox)?).await?;
+                Ok("not blocked any more\n".into())
+            }
             ["drain"] => {
                 self.drain.notify_one();
                 Ok("draining\n".into())
@@ -68,15 +76,8 @@ impl Admin {
 
     fn stats(&self) -> String {
         let stats = self.relay.store().stats();
-        let crate::store::Stats {
-            mailboxes,
-            envelopes,
-            envelope_bytes,
-            registers,
-            blobs,
-            blob_bytes,
-            open_invitations,
-        } = stats;
+        let crate::store::Stats { mailboxes, envelopes, envelope_bytes, registers, blobs, blob_bytes, .. } = stats;
+        let open_invitations = stats.open_invitations;
         let open = self.listener.counts().open;
         format!(
             "mailboxes {mailboxes}\nenvelopes {envelopes}\nenvelope_bytes {envelope_bytes}\nregisters {registers}\n\
@@ -117,6 +118,10 @@ impl Admin {
     }
 }
 
+fn mailbox_id(text: &str) -> Result<MailboxId, VerbError> {
+    text.parse().map_err(|_| VerbError::Mailbox)
+}
+
 impl Operator for Admin {
     async fn execute(&self, line: &str) -> Result<String, String> {
         self.obey(line).await.map_err(|error| error.to_string())
@@ -125,7 +130,9 @@ impl Operator for Admin {
 
 impl Scraped for Admin {
     fn metrics(&self) -> String {
-        metrics::text(self.relay.counters(), &self.relay.store().stats(), &self.listener.counts())
+        let store = self.relay.store();
+        let counted = Counted { stats: store.stats(), commits: store.commits(), connections: self.listener.counts() };
+        metrics::text(self.relay.counters(), counted, self.relay.now())
     }
 
     async fn is_healthy(&self) -> bool {
@@ -140,6 +147,10 @@ enum VerbError {
     Unknown,
     #[error("how many: 1 to {MOST_MINTED}")]
     Count,
+    #[error("a mailbox is named by its id, wxm-...")]
+    Mailbox,
+    #[error(transparent)]
+    Unblock(#[from] UnblockError),
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
@@ -151,6 +162,7 @@ enum VerbError {
 }
 
 /// What there is to say.
-const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT], backup DIR, drain";
+const VERBS: &str =
+    "health, stats, metrics, verify, invite mint [COUNT], block MAILBOX, unblock MAILBOX, backup DIR, drain";
 const MOST_MINTED: usize = 1_000;
 const MOST_FINDINGS: usize = 1_000;

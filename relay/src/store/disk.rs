@@ -58,6 +58,9 @@ pub trait Disk: Send + Sync + 'static {
     /// The file of a blob; made for who writes, if it is not there.
     fn open_blob(&self, blob: u64, access: Access) -> impl Future<Output = Result<Self::Blob, Unavailable>> + Send;
 
+    /// How many envelopes are to be forgotten, and are still there.
+    fn forgetting(&self) -> u64;
+
     /// Removes the file of a blob whose row is gone, at some time.
     fn remove_blob(&self, blob: u64);
 }
@@ -169,6 +172,8 @@ pub enum Change {
     Lanes { mailbox: u64, change: LaneChange },
     /// It is no more; what remains is the hash of its close capability, if it was closed.
     Remove { mailbox: u64, closed: Option<Closed> },
+    /// What remains of one that is not there.
+    Close(Closed),
     /// Nor is that.
     ForgetClosed { mailbox: MailboxId },
     /// An invitation, by its hash.

@@ -27,7 +27,7 @@ use waxwing_wire::{
 
 use super::{
     AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
-    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
+    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, UnblockError, Via, WatchError, Watched, Watcher,
     blobs::{BlobDirectory, BlobRules},
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
@@ -92,11 +92,20 @@ pub(crate) struct Shared<D> {
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
     pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
+    counts: Counts,
     /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
     remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
     turns: Vec<Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// What happened since the store was opened.
+#[derive(Debug, Default)]
+struct Counts {
+    expired: AtomicU64,
+    turned_away: AtomicU64,
+    shown_again: AtomicU64,
 }
 
 /// Keyed hashes of identities.
@@ -149,11 +158,60 @@ impl<D: Disk> Mailboxes<D> {
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
+            counts: Counts::default(),
             next: AtomicU64::new(1),
             remembered: (0..SHARDS).map(|_| Mutex::new(Remembered::new(each))).collect(),
             turns: (0..SHARDS).map(|_| Arc::default()).collect(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Ends a mailbox, also one that is not there, until [`Self::unblock`]: everything in it is forgotten, and nobody makes it anew.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; it is not blocked.
+    pub async fn block(&self, id: &MailboxId) -> Result<(), Unavailable> {
+        let turn = self.shared.turn(id.as_bytes()).await?;
+        // The hash of a capability that nobody has.
+        let close_hash = self.shared.directory.nobody().close_hash;
+        let closed = Closed { mailbox: *id, close_hash, until: FOR_GOOD };
+        if let Some(found) = self.shared.directory.live(id) {
+            return self.remove(&found, Some(closed), turn).await;
+        }
+        let shared = Arc::clone(&self.shared);
+        let commit = self.shared.disk.change(
+            Change::Close(closed),
+            Box::new(move |outcome| {
+                if outcome.is_ok() {
+                    shared.directory.insert(closed.mailbox, Entry::Closed(closed));
+                }
+                drop(turn);
+            }),
+        );
+        commit.await
+    }
+
+    /// Lets the mailbox be made again.
+    ///
+    /// # Errors
+    /// [`UnblockError`]; nothing has changed.
+    pub async fn unblock(&self, id: &MailboxId) -> Result<(), UnblockError> {
+        let turn = self.shared.turn(id.as_bytes()).await?;
+        match self.shared.directory.entry(id) {
+            Some(Entry::Closed(closed)) if closed.until == FOR_GOOD => {}
+            _ => return Err(UnblockError::NotBlocked),
+        }
+        let (shared, mailbox) = (Arc::clone(&self.shared), *id);
+        let commit = self.shared.disk.change(
+            Change::ForgetClosed { mailbox },
+            Box::new(move |outcome| {
+                if outcome.is_ok() {
+                    shared.directory.remove(&mailbox);
+                }
+                drop(turn);
+            }),
+        );
+        Ok(commit.await?)
     }
 
     async fn change_lanes(
@@ -239,6 +297,7 @@ impl<D: Disk> Shared<D> {
     /// Forgets what has ended, and looks here again when the next of it does.
     pub(crate) fn sweep(&self, inner: &mut Inner, id: MailboxId, now: Timestamp) {
         let gone = inner.ledger.expire(now);
+        self.counts.expired.fetch_add(u64::try_from(gone.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.forget(inner, &gone, Urgency::Later);
         self.schedule(inner, id);
     }
@@ -286,7 +345,12 @@ impl<D: Disk> Shared<D> {
                 return Ok(Admitted { repeated: true, commit });
             }
             Ok(Admission::Acked) => return Ok(Admitted { repeated: true, commit: Commit::done() }),
-            Err(denied) => return Err(told(denied, inner.watcher.as_ref(), now)),
+            Err(denied) => {
+                if let Denied::Full(_) = denied {
+                    self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+                }
+                return Err(told(denied, inner.watcher.as_ref(), now));
+            }
         };
         let ends = now.saturating_add(new.life.duration());
         let ticket = self.disk.insert(Insert {
@@ -382,7 +446,12 @@ impl<D: Disk> Store for Mailboxes<D> {
     fn stats(&self) -> Stats {
         let shared = &self.shared;
         let (blobs, blob_bytes) = shared.blobs.usage();
+        let Counts { expired, turned_away, shown_again } = &shared.counts;
         let mut stats = Stats {
+            forgetting: shared.disk.forgetting(),
+            expired: expired.load(Ordering::Relaxed),
+            turned_away: turned_away.load(Ordering::Relaxed),
+            shown_again: shown_again.load(Ordering::Relaxed),
             blobs: u64::try_from(blobs).unwrap_or(u64::MAX),
             blob_bytes,
             registers: u64::try_from(shared.registers.count()).unwrap_or(u64::MAX),
@@ -390,7 +459,10 @@ impl<D: Disk> Store for Mailboxes<D> {
             ..Stats::default()
         };
         shared.directory.each_live(|mailbox| {
-            let used = mailbox.lock().ledger.usage();
+            let inner = mailbox.lock();
+            let (used, ends) = (inner.ledger.usage(), inner.ledger.earliest_end());
+            drop(inner);
+            stats.first_end = stats.first_end.into_iter().chain(ends).min();
             stats.mailboxes = stats.mailboxes.saturating_add(1);
             stats.envelopes = stats.envelopes.saturating_add(used.envelopes.into());
             stats.envelope_bytes = stats.envelope_bytes.saturating_add(used.bytes);
@@ -521,8 +593,11 @@ impl<D: Disk> Store for Mailboxes<D> {
         }
         let waiting = inner.ledger.waiting(after);
         if let Some(before) = inner.watcher.replace(watcher) {
+            inner.shown = newest;
             before.superseded();
         }
+        let again = waiting.saturating_sub(inner.ledger.waiting(after.max(inner.shown)));
+        self.shared.counts.shown_again.fetch_add(again.into(), Ordering::Relaxed);
         Ok(Watched { newest, waiting })
     }
 
@@ -531,6 +606,9 @@ impl<D: Disk> Store for Mailboxes<D> {
             let mut inner = found.lock();
             let is_it = inner.watcher.as_ref().is_some_and(|current| Arc::ptr_eq(current, watcher));
             let taken = if is_it { inner.watcher.take() } else { None };
+            if is_it {
+                inner.shown = inner.ledger.newest();
+            }
             // Whatever a watcher does when it is dropped, it does without the lock.
             drop(inner);
             drop(taken);
@@ -662,5 +740,7 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
 
 /// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
 const AT_ONCE: usize = 64;
+/// The end of what ends only when the operator says so; the largest that a row takes.
+const FOR_GOOD: Timestamp = Timestamp(i64::MAX.unsigned_abs());
 /// The longest `retry_after` (spec §13.5).
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);

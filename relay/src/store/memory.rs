@@ -114,6 +114,10 @@ impl Disk for Memory {
         Ok(BytesOfBlob { bytes, _access: Arc::new(access) })
     }
 
+    fn forgetting(&self) -> u64 {
+        0
+    }
+
     fn remove_blob(&self, blob: u64) {
         lock(&self.0).blobs.remove(&blob);
     }

@@ -11,6 +11,7 @@
 )]
 
 mod blob_files;
+mod block;
 mod conformance;
 mod model;
 mod process;

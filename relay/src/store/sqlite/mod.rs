@@ -34,6 +34,7 @@ mod checkpoint;
 mod copy;
 mod files;
 mod load;
+mod measures;
 mod open;
 mod queue;
 mod rows;
@@ -45,6 +46,8 @@ mod writer;
 use checkpoint::Checkpoints;
 use files::Files;
 use files::OpenBlob;
+pub use measures::Commits;
+use measures::Measures;
 pub use open::OpenError;
 use queue::{End, Queue};
 use shares::Shares;
@@ -61,6 +64,12 @@ impl SqliteStore {
         self.shared.disk.stop(End::Drained).await;
     }
 
+    /// How large transactions are and how long they take.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.shared.disk.measures.snapshot()
+    }
+
     /// Gives the folder free without writing what waits: it has failed. (A transaction that SQLite is at goes to its end.)
     pub async fn abandon(&self) {
         self.shared.disk.stop(End::Now).await;
@@ -75,6 +84,7 @@ pub struct Sqlite {
     shares: Shares,
     readers: SqlitePool,
     files: Files,
+    measures: Arc<Measures>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -97,7 +107,9 @@ impl Sqlite {
             checkpoints: Arc::clone(&checkpoints),
             shares: shares.clone(),
             texts: Texts::default(),
+            measures: Arc::default(),
         };
+        let measures = Arc::clone(&writer.measures);
         let pool = readers.clone();
         let writing = tokio::spawn(async move {
             let copying = checkpoints.beside(copier);
@@ -106,7 +118,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { file: file.to_owned(), queue, shares, readers, files, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { file: file.to_owned(), queue, shares, readers, files, measures, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {
@@ -204,6 +216,10 @@ impl Disk for Sqlite {
 
     async fn open_blob(&self, blob: u64, access: Access) -> Result<OpenBlob, Unavailable> {
         self.files.open(blob, access).await
+    }
+
+    fn forgetting(&self) -> u64 {
+        self.queue.forgetting()
     }
 
     fn remove_blob(&self, blob: u64) {

@@ -78,12 +78,12 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
                 bind().number(*mailbox).to(statements::REMOVE_MAILBOX)?,
                 bind().number(*mailbox).to(statements::REMOVE_LANES)?,
             ];
-            if let Some(Closed { mailbox, close_hash, until }) = closed {
-                let row = bind().bind(mailbox.as_bytes().as_slice()).bind(close_hash.as_slice());
-                all.push(row.number(until.as_millis()).to(statements::CLOSE)?);
+            if let Some(closed) = closed {
+                all.push(of_closed(closed)?);
             }
             Ok(all)
         }
+        Change::Close(closed) => Ok(vec![of_closed(closed)?]),
         Change::ForgetClosed { mailbox } => {
             Ok(vec![bind().bind(mailbox.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?])
         }
@@ -124,6 +124,11 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
         Change::DeleteBlob { blob } => Ok(vec![bind().number(*blob).to(statements::DELETE_BLOB)?]),
         Change::Invite { hash } => Ok(vec![bind().bind(hash.as_slice()).to(statements::ADD_INVITE)?]),
     }
+}
+
+fn of_closed(Closed { mailbox, close_hash, until }: &Closed) -> Result<Bound, sqlx::Error> {
+    let row = Binding::new().bind(mailbox.as_bytes().as_slice()).bind(close_hash.as_slice());
+    row.number(until.as_millis()).to(statements::CLOSE)
 }
 
 fn of_version(version: &Version) -> Result<Bound, sqlx::Error> {

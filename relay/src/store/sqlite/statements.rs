@@ -20,7 +20,7 @@ pub(super) const SPEND_INVITE: &str = "DELETE FROM invite WHERE hash = ?";
 pub(super) const ADD_INVITE: &str = "INSERT INTO invite (hash) VALUES (?) ON CONFLICT (hash) DO NOTHING";
 pub(super) const REMOVE_MAILBOX: &str = "DELETE FROM mailbox WHERE number = ?";
 pub(super) const REMOVE_LANES: &str = "DELETE FROM lane WHERE mailbox = ?";
-pub(super) const CLOSE: &str = "INSERT INTO closed (mailbox, close_hash, until) VALUES (?, ?, ?) ON CONFLICT (mailbox) DO UPDATE SET until = excluded.until";
+pub(super) const CLOSE: &str = "INSERT INTO closed (mailbox, close_hash, until) VALUES (?, ?, ?) ON CONFLICT (mailbox) DO UPDATE SET close_hash = excluded.close_hash, until = excluded.until";
 pub(super) const FORGET_CLOSED: &str = "DELETE FROM closed WHERE mailbox = ?";
 pub(super) const NEXT_LANE: &str = "UPDATE mailbox SET next_lane = ? WHERE number = ?";
 pub(super) const ADD_LANE: &str = "INSERT INTO lane (mailbox, number, kind, pool, parent, halvings, hash, ends, admitted) \
