@@ -15,6 +15,7 @@ use waxwing_wire::{
 use super::{
     Commit, Unavailable,
     blobs::{Blob, Recorded, Turn},
+    invites::InviteId,
     mailbox::Mailbox,
     registers::{Register, Version},
 };
@@ -167,7 +168,7 @@ pub enum Urgency {
 #[derive(Debug)]
 pub enum Change {
     /// A mailbox, and the invitation that is spent for it.
-    Create { mailbox: Arc<Mailbox>, invite: Option<[u8; 32]> },
+    Create { mailbox: Arc<Mailbox>, invite: Option<InviteId> },
     /// Its lanes.
     Lanes { mailbox: u64, change: LaneChange },
     /// It is no more; what remains is the hash of its close capability, if it was closed.
@@ -176,16 +177,18 @@ pub enum Change {
     Close(Closed),
     /// Nor is that.
     ForgetClosed { mailbox: MailboxId },
-    /// An invitation, by its hash.
-    Invite { hash: [u8; 32] },
+    /// An invitation, by its hash, and below which.
+    Mint { id: InviteId, hash: [u8; 32], below: Option<InviteId> },
+    /// Invitations that are not to serve.
+    Revoke { tree: Vec<InviteId> },
     /// A register with its first version, and the invitation that is spent for it.
-    CreateRegister { register: Arc<Register>, version: Version, invite: Option<[u8; 32]> },
+    CreateRegister { register: Arc<Register>, version: Version, invite: Option<InviteId> },
     /// A version, and what is evicted for it.
     WriteRegister { version: Version },
     /// A register is no more.
     DeleteRegister { register: u64 },
     /// A blob without chunks, and the invitation that is spent for it.
-    CreateBlob { blob: Arc<Blob>, invite: Option<[u8; 32]> },
+    CreateBlob { blob: Arc<Blob>, invite: Option<InviteId> },
     /// How much of a blob is there.
     RecordBlob(Recorded),
     /// A blob is no more; its file goes afterwards.

@@ -8,7 +8,6 @@
 //! not, except that an envelope is shown to its owner beside the commit.
 use core::time::Duration;
 use std::{
-    collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex,
@@ -32,6 +31,7 @@ use super::{
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
+    invites::{Invitation, InvitationState, InviteError, InviteId, Invites},
     lock,
     mailbox::{Inner, Mailbox, Pending},
     registers::{RegisterDirectory, RegisterRules},
@@ -91,7 +91,7 @@ pub(crate) struct Shared<D> {
     pub(crate) blobs: BlobDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
-    pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
+    pub(crate) invites: Mutex<Invites>,
     counts: Counts,
     /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
@@ -164,6 +164,49 @@ impl<D: Disk> Mailboxes<D> {
             turns: (0..SHARDS).map(|_| Arc::default()).collect(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Adds an invitation, by its hash, below another or none; its number.
+    ///
+    /// # Errors
+    /// [`InviteError`]; there is no new one.
+    pub async fn mint(&self, hash: [u8; 32], below: Option<InviteId>) -> Result<InviteId, InviteError> {
+        let shared = Arc::clone(&self.shared);
+        let (id, new) = lock(&shared.invites).number(&hash, below)?;
+        if new {
+            let settle = move |outcome: Result<(), Unavailable>| {
+                if outcome.is_ok() {
+                    let invitation = Invitation { id, below, state: InvitationState::Open };
+                    lock(&shared.invites).insert(invitation, Some(hash), false);
+                }
+            };
+            self.shared.disk.change(Change::Mint { id, hash, below }, Box::new(settle)).await?;
+        }
+        Ok(id)
+    }
+
+    /// Ends an invitation and all below it that have not served; how many that were.
+    ///
+    /// # Errors
+    /// [`InviteError`]; nothing has changed.
+    pub async fn revoke(&self, id: InviteId) -> Result<u64, InviteError> {
+        let tree = lock(&self.shared.invites).tree(id)?;
+        let (shared, row) = (Arc::clone(&self.shared), Change::Revoke { tree: tree.clone() });
+        let (ended, told) = (Arc::new(AtomicU64::new(0)), tree);
+        let counted = Arc::clone(&ended);
+        let settle = move |outcome: Result<(), Unavailable>| {
+            if outcome.is_ok() {
+                counted.store(lock(&shared.invites).revoke(&told), Ordering::Relaxed);
+            }
+        };
+        self.shared.disk.change(row, Box::new(settle)).await?;
+        Ok(ended.load(Ordering::Relaxed))
+    }
+
+    /// All invitations, in the order in which they were made.
+    #[must_use]
+    pub fn invitations(&self) -> Vec<Invitation> {
+        lock(&self.shared.invites).list()
     }
 
     /// Ends a mailbox, also one that is not there, until [`Self::unblock`]: everything in it is forgotten, and nobody makes it anew.
@@ -410,21 +453,23 @@ impl<D: Disk> Store for Mailboxes<D> {
             Some(Entry::Closed(closed)) if closed.until > now => return Err(CreateError::Taken),
             Some(Entry::Closed(_)) | None => {}
         }
-        if let Some(invite) = new.invite
-            && !lock(&shared.invites).remove(&invite)
-        {
-            return Err(CreateError::Invite);
-        }
+        let invite = match new.invite.map(|hash| lock(&shared.invites).take(&hash)) {
+            None => None,
+            Some(taken) => Some(taken.ok_or(CreateError::Invite)?),
+        };
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let ledger = Ledger::new(shared.rules.quota, 0);
         let mailbox = Arc::new(Mailbox::new(number, id, new.owner_key, new.close_hash, shared.run, ledger));
-        let (keeping, row) = (Arc::clone(shared), Change::Create { mailbox: Arc::clone(&mailbox), invite: new.invite });
+        let (keeping, row) = (
+            Arc::clone(shared),
+            Change::Create { mailbox: Arc::clone(&mailbox), invite: invite.map(|taken| taken.id) },
+        );
         let commit = shared.disk.change(
             row,
             Box::new(move |outcome| {
-                match (outcome, new.invite) {
+                match (outcome, invite) {
                     (Ok(()), _) => keeping.directory.insert(id, Entry::Live(mailbox)),
-                    (Err(Unavailable), Some(invite)) => drop(lock(&keeping.invites).insert(invite)),
+                    (Err(Unavailable), Some(taken)) => lock(&keeping.invites).give_back(taken),
                     (Err(Unavailable), None) => {}
                 }
                 drop(turn);
@@ -434,13 +479,8 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn add_invite(&self, hash: [u8; 32]) -> Result<(), Unavailable> {
-        let shared = Arc::clone(&self.shared);
-        let settle = move |outcome: Result<(), Unavailable>| {
-            if outcome.is_ok() {
-                lock(&shared.invites).insert(hash);
-            }
-        };
-        self.shared.disk.change(Change::Invite { hash }, Box::new(settle)).await
+        // Below none, nothing else can be the matter.
+        self.mint(hash, None).await.map(drop).map_err(|_| Unavailable)
     }
 
     fn stats(&self) -> Stats {
@@ -455,7 +495,7 @@ impl<D: Disk> Store for Mailboxes<D> {
             blobs: u64::try_from(blobs).unwrap_or(u64::MAX),
             blob_bytes,
             registers: u64::try_from(shared.registers.count()).unwrap_or(u64::MAX),
-            open_invitations: u64::try_from(lock(&shared.invites).len()).unwrap_or(u64::MAX),
+            open_invitations: u64::try_from(lock(&shared.invites).open()).unwrap_or(u64::MAX),
             ..Stats::default()
         };
         shared.directory.each_live(|mailbox| {

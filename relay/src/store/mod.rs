@@ -27,6 +27,7 @@ mod calendar;
 mod commit;
 mod directory;
 mod disk;
+mod invites;
 mod mailbox;
 mod mailboxes;
 mod memory;
@@ -39,6 +40,7 @@ pub use blobs::{
     Upload, Uploading,
 };
 pub use commit::Commit;
+pub use invites::{Invitation, InvitationState, InviteError, InviteId};
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};

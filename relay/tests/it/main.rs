@@ -13,6 +13,7 @@
 mod blob_files;
 mod block;
 mod conformance;
+mod invites;
 mod model;
 mod process;
 mod scene;

@@ -38,27 +38,29 @@ impl<D: Disk> Blobs for Mailboxes<D> {
             }
         }
         let invite = new.invite;
-        if invite.is_some_and(|invite| !lock(&shared.invites).contains(&invite)) {
+        if invite.is_some_and(|invite| !lock(&shared.invites).can_serve(&invite)) {
             return Err(BlobCreateError::Invite);
         }
         if shared.blobs.usage().1 >= shared.rules.blobs.total {
             return Err(Unavailable.into());
         }
-        if invite.is_some_and(|invite| !lock(&shared.invites).remove(&invite)) {
-            return Err(BlobCreateError::Invite);
-        }
+        let invite = match invite.map(|hash| lock(&shared.invites).take(&hash)) {
+            None => None,
+            Some(taken) => Some(taken.ok_or(BlobCreateError::Invite)?),
+        };
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let verifiers = Verifiers { write: new.write_verifier, read: new.read_verifier };
         let ends = now.saturating_add(shared.rules.blobs.empty);
         let blob = Arc::new(Blob::new((number, new.blob), verifiers, (new.chunk, new.count), (0, ends)));
         let state = blob.state();
-        let (keeping, row) = (Arc::clone(shared), Change::CreateBlob { blob: Arc::clone(&blob), invite });
+        let (keeping, row) =
+            (Arc::clone(shared), Change::CreateBlob { blob: Arc::clone(&blob), invite: invite.map(|taken| taken.id) });
         let commit = shared.disk.change(
             row,
             Box::new(move |outcome| {
                 match (outcome, invite) {
                     (Ok(()), _) => keeping.blobs.insert(blob),
-                    (Err(Unavailable), Some(invite)) => drop(lock(&keeping.invites).insert(invite)),
+                    (Err(Unavailable), Some(taken)) => lock(&keeping.invites).give_back(taken),
                     (Err(Unavailable), None) => {}
                 }
                 drop(turn);

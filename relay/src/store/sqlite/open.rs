@@ -32,7 +32,7 @@ use super::{
 use crate::{
     ledger::{Held, LaneRow, Ledger, Lineage, Pool},
     store::{
-        Rules,
+        Invitation, InvitationState, InviteId, Rules,
         blobs::{self, Blob},
         directory::Entry,
         disk::{Closed, Disk as _, Spot, Urgency},
@@ -76,6 +76,7 @@ pub(super) fn migrator() -> Migrator {
             step(1, "mailboxes", include_str!("migrations/0001_mailboxes.sql")),
             step(2, "registers", include_str!("migrations/0002_registers.sql")),
             step(3, "blobs", include_str!("migrations/0003_blobs.sql")),
+            step(4, "invitations", include_str!("migrations/0004_invitations.sql")),
         ]
         .into(),
         ..Migrator::DEFAULT
@@ -156,7 +157,7 @@ struct Loaded {
     mailboxes: Vec<MailboxRow>,
     lanes: HashMap<u64, Vec<LaneRow>>,
     closed: Vec<Closed>,
-    invites: Vec<[u8; 32]>,
+    invites: Vec<(Invitation, Option<[u8; 32]>, bool)>,
     registers: Vec<(RegisterRow, VecDeque<EntryMark>, RegisterHead)>,
     /// By number.
     blobs: Vec<Blob>,
@@ -188,7 +189,7 @@ impl Loaded {
             lanes.entry(mailbox).or_default().push(row);
         }
         let closed = all(connection, statements::load::CLOSED, closed_row).await?;
-        let invites = all(connection, statements::load::INVITES, |row| bytes(row, 0)).await?;
+        let invites = all(connection, statements::load::INVITES, invitation_row).await?;
         let registers = registers(connection).await?;
         let mut blobs = all(connection, statements::load::BLOBS, blob_row).await?;
         blobs.sort_unstable_by_key(|blob| blob.number);
@@ -264,7 +265,9 @@ impl Loaded {
             shared.directory.insert(closed.mailbox, Entry::Closed(closed));
             shared.calendar.add(closed.until, closed.mailbox);
         }
-        lock(&shared.invites).extend(self.invites);
+        let mut invites = lock(&shared.invites);
+        self.invites.into_iter().for_each(|(invitation, hash, barred)| invites.insert(invitation, hash, barred));
+        drop(invites);
         shared.next.store(next, std::sync::atomic::Ordering::Relaxed);
         if !orphans.is_empty() {
             drop(shared.disk.forget(orphans, Urgency::Later));
@@ -313,6 +316,19 @@ fn register_row(row: &SqliteRow) -> Result<RegisterRow, OpenError> {
         verifiers: Verifiers { write: verifier(2)?, read: verifier(3)?, seal: verifier(4)? },
         first: VersionHash::from_bytes(bytes(row, 5)?),
     })
+}
+
+fn invitation_row(row: &SqliteRow) -> Result<(Invitation, Option<[u8; 32]>, bool), OpenError> {
+    let hash = row.try_get::<Option<&[u8]>, _>(1)?.map(<[u8; 32]>::try_from).transpose().map_err(broken)?;
+    let below = row.try_get::<Option<i64>, _>(2)?.map(|below| u64::try_from(below).map(InviteId)).transpose();
+    let state = match small::<u8>(row, 3)? {
+        1 => InvitationState::Open,
+        2 => InvitationState::Spent,
+        3 => InvitationState::Revoked,
+        _ => return Err(broken("an invitation's state")),
+    };
+    let invitation = Invitation { id: InviteId(number(row, 0)?), below: below.map_err(broken)?, state };
+    Ok((invitation, hash, row.try_get(4)?))
 }
 
 fn blob_row(row: &SqliteRow) -> Result<Blob, OpenError> {

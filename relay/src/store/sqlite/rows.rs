@@ -68,7 +68,7 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
             let forget = bind().bind(mailbox.id.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?;
             let mut all = vec![forget, row];
             if let Some(invite) = invite {
-                all.push(bind().bind(invite.as_slice()).to(statements::SPEND_INVITE)?);
+                all.push(bind().number(invite.0).to(statements::SPEND_INVITE)?);
             }
             Ok(all)
         }
@@ -94,7 +94,7 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
             let row = row.bind(seal.as_bytes().as_slice()).bind(register.first.as_bytes().as_slice());
             let mut all = vec![row.to(statements::CREATE_REGISTER)?, of_version(version)?];
             if let Some(invite) = invite {
-                all.push(bind().bind(invite.as_slice()).to(statements::SPEND_INVITE)?);
+                all.push(bind().number(invite.0).to(statements::SPEND_INVITE)?);
             }
             Ok(all)
         }
@@ -113,7 +113,7 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
             let row = row.bind(chunk_number(blob.chunk)).bind(blob.count).bind(state.written);
             let mut all = vec![row.number(state.ends.as_millis()).to(statements::CREATE_BLOB)?];
             if let Some(invite) = invite {
-                all.push(bind().bind(invite.as_slice()).to(statements::SPEND_INVITE)?);
+                all.push(bind().number(invite.0).to(statements::SPEND_INVITE)?);
             }
             Ok(all)
         }
@@ -122,7 +122,14 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
             Ok(vec![row.to(statements::RECORD_BLOB)?])
         }
         Change::DeleteBlob { blob } => Ok(vec![bind().number(*blob).to(statements::DELETE_BLOB)?]),
-        Change::Invite { hash } => Ok(vec![bind().bind(hash.as_slice()).to(statements::ADD_INVITE)?]),
+        Change::Mint { id, hash, below } => {
+            let below = below.map(|below| i64::try_from(below.0).unwrap_or(i64::MAX));
+            Ok(vec![bind().number(id.0).bind(hash.as_slice()).bind(below).to(statements::MINT)?])
+        }
+        Change::Revoke { tree } => {
+            let numbers: Vec<_> = tree.iter().map(|id| id.0.to_string()).collect();
+            Ok(vec![bind().bind(format!("[{}]", numbers.join(","))).to(statements::REVOKE)?])
+        }
     }
 }
 

@@ -45,7 +45,7 @@ async fn an_invitation_that_an_operator_mints_admits_one_mailbox_also_after_a_re
     let closed = Told { log: None, variables: &[("WAXWING_RELAY_ADMISSION_OPEN", "false")] };
     let relay = Process::start_told(folder.path(), closed);
     let minted = does(folder.path(), &["invite", "mint", "2"]);
-    let tokens: Vec<_> = minted.lines().collect();
+    let tokens: Vec<_> = minted.lines().map(|line| line.split_once(' ').unwrap().1).collect();
     assert_eq!(tokens.len(), 2);
     let refused = Err(RequestError::Server(ErrorCode::NotAdmitted.into()));
     let connection = connect(&client(), &relay.address).await;
@@ -63,6 +63,7 @@ async fn an_invitation_that_an_operator_mints_admits_one_mailbox_also_after_a_re
     assert_eq!(join(3, tokens[0], &connection).await, refused, "spent for good");
     assert_eq!(join(2, tokens[1], &connection).await, Ok(RelayReply::Done));
     let stats = does(folder.path(), &["stats"]);
+    assert_eq!(does(folder.path(), &["invite", "list"]), "1 spent\n2 spent\n");
     assert!(stats.starts_with("mailboxes 2\nenvelopes 0\n") && stats.contains("open_invitations 0\n"), "{stats}");
 }
 
