@@ -217,7 +217,7 @@ mod tests {
         ];
         let mut all: Vec<(SqlStr, &'static [&'static str])> =
             fixed.into_iter().map(|text| (text.into_sql_str(), [].as_slice())).collect();
-        all.push((MINT.into_sql_str(), &["SCAN CONSTANT ROW"]));
+        all.push((MINT.into_sql_str(), &["SCAN CONSTANT ROW", "SCAN new"]));
         all.push((REVOKE.into_sql_str(), &["SCAN json_each VIRTUAL TABLE INDEX 1:"]));
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
         for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS, load::BLOBS] {
