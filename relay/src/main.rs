@@ -79,7 +79,7 @@ enum Command {
         /// Its socket [default: admin.sock in the data folder]
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// health, stats, metrics, verify, invite mint, backup DIR, drain
+        /// health, stats, metrics, verify, invite mint, invite revoke, invite list, block MAILBOX, unblock MAILBOX, backup DIR, drain
         verb: Vec<String>,
     },
 }

@@ -8,6 +8,7 @@
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
 mod batcher;
+mod blobs;
 mod echo;
 mod load;
 mod place;
@@ -58,7 +59,7 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let folder = plan.data.join(round.to_string());
         std::fs::create_dir(&folder).map_err(|error| error.to_string())?;
         let place = Place::open(&folder.join("store"), plan.mailboxes).await?;
-        let echo = Echo::start()?;
+        let (echo, raw) = (Echo::start()?, blobs::Raw::start()?);
         let mut batcher = Batcher::open(&folder.join("plain.sqlite")).await?;
         for in_flight in [256, 1_024] {
             let relay = load::puts(&place, plan, in_flight).await?;
@@ -85,6 +86,10 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let (fan_out, single) = (load::fan_outs(&place, plan).await?, load::puts(&place, plan, 256).await?);
         let most = place.fan_out_recipients();
         table.row(&format!("fan-out to {most}, each"), Unit::PerSecond, fan_out, &[("single puts", single)]);
+        let ((to, from), (raw_to, raw_from)) = (blobs::rates(&place, plan.time).await?, raw.rates(plan.time).await?);
+        let disk = blobs::disk(&folder, plan.time)?;
+        table.row("blob, written", Unit::Megabytes, to, &[("raw stream", raw_to), ("file, synced", disk)]);
+        table.row("blob, read", Unit::Megabytes, from, &[("raw stream", raw_from)]);
         if let Some(rate) = plan.rate {
             let times = load::open_loop(&place, plan, rate).await?;
             for (at, percent) in [("p50", 50), ("p99", 99)] {

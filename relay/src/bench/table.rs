@@ -6,6 +6,8 @@ use std::io;
 pub enum Unit {
     /// More is better.
     PerSecond,
+    /// A second; more is better.
+    Megabytes,
     /// Less is better.
     Microseconds,
 }
@@ -41,9 +43,10 @@ impl Table {
         for Figure { name, unit, rounds, beside } in &self.0 {
             let unit = match unit {
                 Unit::PerSecond => "/s",
+                Unit::Megabytes => "MB/s",
                 Unit::Microseconds => "µs",
             };
-            write!(out, "{name:<36}{:>10.0} {unit:<3}", median(rounds))?;
+            write!(out, "{name:<36}{:>10.0} {unit:<4}", median(rounds))?;
             for (other, figures) in beside {
                 // The ratio of each round, so that what slows both slows neither.
                 let ratios: Vec<_> = rounds.iter().zip(figures).map(|(one, other)| one / other).collect();

@@ -10,7 +10,10 @@
     reason = "a panic is the report"
 )]
 
+mod blob_files;
+mod block;
 mod conformance;
+mod invites;
 mod model;
 mod process;
 mod scene;

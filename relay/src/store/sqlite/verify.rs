@@ -52,12 +52,15 @@ impl SqliteStore {
             let leaks = self.leaks(&strays, &mut findings).await;
             leaks.map_err(|_| Unavailable)?;
         }
+        self.leaked_files(&strays, &mut findings).await?;
         Ok(findings.0)
     }
 
     async fn check(&self) -> Result<(Findings, Strays), sqlx::Error> {
         let mut findings = Findings::default();
         let before = self.held(&mut findings);
+        // Files of the rows that are read stay, and what is written meanwhile only makes them longer.
+        let _hold = self.shared.disk.files.hold();
         let mut connection = self.reading().await?;
         let mut snapshot = connection.begin().await?;
         // The snapshot is of this read.
@@ -69,13 +72,14 @@ impl SqliteStore {
         }
         // Whatever does not count was found before.
         let after = self.held(&mut Findings::default());
-        let (strays, rows) = envelopes(&mut snapshot, &after, &mut findings).await?;
+        let (mut strays, rows) = envelopes(&mut snapshot, &after, &mut findings).await?;
         for (place, held) in &before {
             if held.written && after.contains_key(place) && !rows.contains_key(place) {
                 findings.add("envelope", *place, format!("mailbox {} has it, and it is not there", held.row.mailbox));
             }
         }
         registers(&mut snapshot, &mut findings).await?;
+        strays.files = self.files(&mut snapshot, &mut findings).await?;
         for (table, what, query) in check::STRAYS {
             for row in snapshot.fetch_all(*query).await? {
                 findings.add(table, unsigned(&row, 0)?, (*what).into());
@@ -115,6 +119,51 @@ impl SqliteStore {
         }
         // Behind the transaction that took the last of it.
         self.shared.disk.forget(Vec::new(), Urgency::Now).await
+    }
+
+    /// Each blob's file has what its row says. Numbers of files without a row: made or removed just now, or nobody's.
+    async fn files(&self, snapshot: &mut SqliteConnection, findings: &mut Findings) -> Result<Vec<u64>, sqlx::Error> {
+        let rows = rows::blobs(snapshot).await?;
+        let lengths = self
+            .shared
+            .disk
+            .files
+            .lengths()
+            .await
+            .map_err(|Unavailable| sqlx::Error::Io(std::io::Error::other("the folder of blobs cannot be read")))?;
+        let (mut known, mut strays) = (HashMap::new(), Vec::new());
+        for (number, length) in lengths {
+            match number {
+                Some(number) if rows.binary_search_by_key(&number, |(number, _)| *number).is_ok() => {
+                    known.insert(number, length);
+                }
+                Some(number) => strays.push(number),
+                None => findings.add("blob", 0, "there is a file that has no blob's name".into()),
+            }
+        }
+        for (number, bytes) in rows {
+            if known.get(&number).copied().unwrap_or(0) < bytes {
+                findings.add("blob", number, "its file is shorter than its chunks".into());
+            }
+        }
+        Ok(strays)
+    }
+
+    /// Of files without a row, those that still have none in memory either, and are still there.
+    async fn leaked_files(&self, strays: &Strays, findings: &mut Findings) -> Result<(), Unavailable> {
+        if strays.files.is_empty() {
+            return Ok(());
+        }
+        let files = &self.shared.disk.files;
+        files.removed().await;
+        let left = files.lengths().await?;
+        let blobs: Vec<_> = self.shared.blobs.all().iter().map(|blob| blob.number).collect();
+        for number in &strays.files {
+            if left.iter().any(|(of, _)| *of == Some(*number)) && !blobs.contains(number) {
+                findings.add("blob", *number, "there is a file and no such blob".into());
+            }
+        }
+        Ok(())
     }
 
     async fn leaks(&self, strays: &Strays, findings: &mut Findings) -> Result<(), sqlx::Error> {
@@ -157,6 +206,7 @@ struct Known {
 struct Strays {
     envelopes: Vec<u64>,
     bodies: Vec<u64>,
+    files: Vec<u64>,
 }
 
 #[derive(Default)]

@@ -22,6 +22,8 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
         "accepted, one in flight, p50 ",
         "put until pushed, p99 ",
         "fan-out to 20, each ",
+        "blob, written ",
+        "blob, read ",
         "accepted, 100 a second, p99 ",
     ] {
         let line = table.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("{row}: {table}"));
@@ -29,6 +31,7 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
         assert!(figure > 0.0, "{line}");
     }
     assert!(table.contains("of bare echo") && table.contains("of plain batcher"), "{table}");
+    assert!(table.contains("of raw stream") && table.contains("of file, synced"), "{table}");
     assert!(!folder.path().join("bench").exists());
 }
 

@@ -37,7 +37,7 @@ async fn info_tells_time_price_and_limits() {
     assert_eq!(told.limits, settings().limits);
     assert_eq!(
         (told.limits.fan_out_recipients, told.limits.register_bytes, told.limits.blob_bytes),
-        (5_000, 8 << 20, 0)
+        (5_000, 8 << 20, 2 << 30)
     );
     assert!(told.price.open && told.price.invites && told.price.admission.is_some());
     assert!(told.price.ends > told.time);
@@ -252,18 +252,6 @@ async fn an_owner_deletes_its_mailbox_and_may_make_it_anew() {
     assert_eq!(alice.code(subscribe(0, 1)).await, ErrorCode::Refused);
     assert_eq!(alice.call(alice.create(ALICE)).await, Ok(RelayReply::Done));
     assert!(alice.call(RelayRequest::MailboxState).await.is_ok());
-}
-
-#[tokio::test]
-async fn what_is_not_served_yet_is_unexpected() {
-    let place = place();
-    let mut alice = place.owner(ALICE).await;
-    let blob = waxwing_wire::id::BlobId::from_bytes([1; 16]);
-    let capability = || waxwing_wire::relay::Capability::from_bytes([1; 32]);
-    let status = RelayRequest::BlobStatus(waxwing_wire::relay::BlobStatus { blob, capability: capability() });
-    assert_eq!(alice.code(status).await, ErrorCode::Unexpected);
-    let transfer = waxwing_wire::relay::TransferBlob { blob, capability: capability(), first: 0, count: 1 };
-    assert_eq!(alice.code(RelayRequest::ReadBlob(transfer)).await, ErrorCode::Unexpected);
 }
 
 #[tokio::test]
