@@ -12,6 +12,7 @@ use waxwing_wire::{
 /// What the person wants. Anything refused changes nothing.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a person's wishes are few, and not kept")]
 pub enum Command {
     /// Make a link for others to write to this account by; the answer is [`Event::LinkMade`](super::Event::LinkMade).
     MakeLink {
