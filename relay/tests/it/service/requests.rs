@@ -359,7 +359,7 @@ async fn e8_a_store_that_failed_is_said_with_when_to_come_back_and_nothing_is_ac
     let place = Place::over(open().await.unwrap(), settings());
     let mut alice = place.back(ALICE, usize::MAX).await;
     alice.subscribe(0, 8).await;
-    alice.settle().await;
+    alice.backlog_ends().await;
     assert_eq!(alice.deliveries(), (vec![], vec![1]), "once, and nothing that was not accepted");
     let mut sender = place.connect(usize::MAX);
     assert_eq!(sender.call(RelayRequest::Put(put(ALICE, 2))).await, Ok(RelayReply::Done), "it goes on");
