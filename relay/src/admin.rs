@@ -16,6 +16,7 @@ use waxwing_wire::{frame::InviteToken, id::MailboxId};
 
 use crate::{
     backup::{self, BackupError},
+    carry::{self, CarryError},
     metrics::{self, Counted},
     service::{Relay, invite_hash},
     store::{Invitation, InvitationState, InviteError, InviteId, SqliteStore, Store as _, Unavailable, UnblockError},
@@ -43,9 +44,18 @@ impl Admin {
     }
 
     async fn obey(&self, line: &str) -> Result<String, VerbError> {
-        // A folder may have spaces in its name.
-        if let Some(folder) = line.trim_end_matches(['\r', '\n']).strip_prefix("backup ") {
+        // A folder or a file may have spaces in its name.
+        if let Some(folder) = rest_of(line, "backup ") {
             return self.back_up(Path::new(folder)).await;
+        }
+        if let Some((mailbox, file)) = rest_of(line, "export ").and_then(|rest| rest.split_once(' ')) {
+            let (mailbox, now) = (mailbox_id(mailbox)?, self.relay.now());
+            let count = carry::export(self.relay.store(), &mailbox, Path::new(file), now).await?;
+            return Ok(format!("exported, {count} envelopes\n"));
+        }
+        if let Some(file) = rest_of(line, "import ") {
+            let count = carry::import(self.relay.store(), Path::new(file), self.relay.now()).await?;
+            return Ok(format!("imported, {count} envelopes\n"));
         }
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
@@ -144,6 +154,11 @@ impl Admin {
     }
 }
 
+/// What follows a verb, spaces and all.
+fn rest_of<'l>(line: &'l str, verb: &str) -> Option<&'l str> {
+    line.trim_end_matches(['\r', '\n']).strip_prefix(verb)
+}
+
 fn invite_id(text: &str) -> Result<InviteId, VerbError> {
     text.parse().map(InviteId).map_err(|_| VerbError::Number)
 }
@@ -188,6 +203,8 @@ enum VerbError {
     #[error(transparent)]
     Backup(#[from] BackupError),
     #[error(transparent)]
+    Carry(#[from] CarryError),
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("the operating system has no randomness")]
     Entropy,
@@ -196,6 +213,6 @@ enum VerbError {
 }
 
 /// What there is to say.
-const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT [below ID]], invite revoke ID, invite list, block MAILBOX, unblock MAILBOX, backup DIR, drain";
+const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT [below ID]], invite revoke ID, invite list, block MAILBOX, unblock MAILBOX, export MAILBOX FILE, import FILE, backup DIR, drain";
 const MOST_MINTED: usize = 1_000;
 const MOST_FINDINGS: usize = 1_000;

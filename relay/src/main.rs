@@ -79,7 +79,7 @@ enum Command {
         /// Its socket [default: admin.sock in the data folder]
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// health, stats, metrics, verify, invite mint, invite revoke, invite list, block MAILBOX, unblock MAILBOX, backup DIR, drain
+        /// health, stats, metrics, verify, invite mint, invite revoke, invite list, block MAILBOX, unblock MAILBOX, export MAILBOX FILE, import FILE, backup DIR, drain
         verb: Vec<String>,
     },
 }
@@ -130,8 +130,8 @@ fn ask(socket: &Path, verb: &[String]) -> ExitCode {
     };
     let line = match verb {
         // What is relative here is elsewhere for the relay.
-        [verb, folder] if verb == "backup" => match std::path::absolute(folder) {
-            Ok(folder) => format!("backup {}", folder.display()),
+        [words @ .., path] if ends_with_path(words) => match std::path::absolute(path) {
+            Ok(path) => format!("{} {}", words.join(" "), path.display()),
             Err(error) => return fail(&error, 1),
         },
         words => words.join(" "),
@@ -145,6 +145,12 @@ fn ask(socket: &Path, verb: &[String]) -> ExitCode {
         }
         Err(error) => fail(&error, 1),
     }
+}
+
+/// Whether a path comes after these.
+fn ends_with_path(words: &[String]) -> bool {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    matches!(*words.as_slice(), ["backup" | "import"] | ["export", _])
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -19,7 +19,7 @@ use super::{
     mailbox::Mailbox,
     registers::{Register, Version},
 };
-use crate::ledger::{LaneChange, Pool};
+use crate::ledger::{LaneChange, LaneRow, Pool};
 
 /// Keeps envelopes by place, rows about mailboxes, and blobs by number.
 pub trait Disk: Send + Sync + 'static {
@@ -169,6 +169,8 @@ pub enum Urgency {
 pub enum Change {
     /// A mailbox, and the invitation that is spent for it.
     Create { mailbox: Arc<Mailbox>, invite: Option<InviteId> },
+    /// A mailbox of another relay, with its lanes; what waits in it was inserted before.
+    Import { mailbox: Arc<Mailbox>, next_lane: u32, lanes: Vec<LaneRow> },
     /// Its lanes.
     Lanes { mailbox: u64, change: LaneChange },
     /// It is no more; what remains is the hash of its close capability, if it was closed.

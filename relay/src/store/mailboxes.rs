@@ -8,6 +8,7 @@
 //! not, except that an envelope is shown to its owner beside the commit.
 use core::time::Duration;
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex,
@@ -92,6 +93,8 @@ pub(crate) struct Shared<D> {
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
     pub(crate) invites: Mutex<Invites>,
+    /// Mailboxes that are being imported, by number: in no directory yet.
+    pub(crate) arriving: Mutex<HashMap<u64, Arc<Mailbox>>>,
     counts: Counts,
     /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
@@ -158,6 +161,7 @@ impl<D: Disk> Mailboxes<D> {
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
+            arriving: Mutex::default(),
             counts: Counts::default(),
             next: AtomicU64::new(1),
             remembered: (0..SHARDS).map(|_| Mutex::new(Remembered::new(each))).collect(),
@@ -221,17 +225,22 @@ impl<D: Disk> Mailboxes<D> {
         if let Some(found) = self.shared.directory.live(id) {
             return self.remove(&found, Some(closed), turn).await;
         }
+        self.close_absent(closed, turn).await
+    }
+
+    /// What remains of a mailbox that is not there. `turn` is its own.
+    pub(crate) fn close_absent(&self, closed: Closed, turn: Turn) -> Commit {
         let shared = Arc::clone(&self.shared);
-        let commit = self.shared.disk.change(
+        self.shared.disk.change(
             Change::Close(closed),
             Box::new(move |outcome| {
                 if outcome.is_ok() {
                     shared.directory.insert(closed.mailbox, Entry::Closed(closed));
+                    shared.calendar.add(closed.until, closed.mailbox);
                 }
                 drop(turn);
             }),
-        );
-        commit.await
+        )
     }
 
     /// Lets the mailbox be made again.
@@ -330,7 +339,7 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    fn forget(&self, inner: &mut Inner, gone: &[Held], urgency: Urgency) {
+    pub(crate) fn forget(&self, inner: &mut Inner, gone: &[Held], urgency: Urgency) {
         if !gone.is_empty() {
             let spots = gone.iter().map(|held| Spot { place: held.place, back: held.back }).collect();
             inner.forgetting = self.disk.forget(spots, urgency);
@@ -781,6 +790,6 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
 /// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
 const AT_ONCE: usize = 64;
 /// The end of what ends only when the operator says so; the largest that a row takes.
-const FOR_GOOD: Timestamp = Timestamp(i64::MAX.unsigned_abs());
+pub(crate) const FOR_GOOD: Timestamp = Timestamp(i64::MAX.unsigned_abs());
 /// The longest `retry_after` (spec §13.5).
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);

@@ -24,6 +24,7 @@ use waxwing_wire::{
 
 mod blobs;
 mod calendar;
+mod carried;
 mod commit;
 mod directory;
 mod disk;
@@ -39,6 +40,7 @@ pub use blobs::{
     BlobCreateError, BlobError, BlobReadError, BlobRules, BlobWriteError, Blobs, Download, Downloading, NewBlob,
     Upload, Uploading,
 };
+pub use carried::{Export, ExportError, Import, ImportError};
 pub use commit::Commit;
 pub use invites::{Invitation, InvitationState, InviteError, InviteId};
 pub use mailboxes::{Mailboxes, Rules};

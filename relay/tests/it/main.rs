@@ -12,8 +12,10 @@
 
 mod blob_files;
 mod block;
+mod carried;
 mod conformance;
 mod invites;
+mod mailbox_files;
 mod model;
 mod process;
 mod scene;

@@ -17,6 +17,7 @@ use crate::{
     store::{
         blobs::{self, Recorded},
         disk::{Change, Closed, Content, Insert},
+        mailbox::Mailbox,
         mailboxes::identity,
         registers::{Verifiers, Version},
     },
@@ -63,12 +64,17 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
     let bind = Binding::new;
     match change {
         Change::Create { mailbox, invite } => {
-            let row = bind().number(mailbox.number).bind(mailbox.owner_key.as_slice());
-            let row = row.bind(mailbox.close_hash.as_slice()).number(mailbox.born).to(statements::CREATE_MAILBOX)?;
-            let forget = bind().bind(mailbox.id.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?;
-            let mut all = vec![forget, row];
+            let mut all = of_mailbox(mailbox)?;
             if let Some(invite) = invite {
                 all.push(bind().number(invite.0).to(statements::SPEND_INVITE)?);
+            }
+            Ok(all)
+        }
+        Change::Import { mailbox, next_lane, lanes } => {
+            let mut all = of_mailbox(mailbox)?;
+            all.push(bind().bind(*next_lane).number(mailbox.number).to(statements::NEXT_LANE)?);
+            for lane in lanes {
+                all.push(of_lane(mailbox.number, lane)?);
             }
             Ok(all)
         }
@@ -133,6 +139,14 @@ pub(super) fn of_change(change: &Change) -> Result<Vec<Bound>, sqlx::Error> {
     }
 }
 
+/// A new row, in place of what was known of a closed one.
+fn of_mailbox(mailbox: &Mailbox) -> Result<Vec<Bound>, sqlx::Error> {
+    let row = Binding::new().number(mailbox.number).bind(mailbox.owner_key.as_slice());
+    let row = row.bind(mailbox.close_hash.as_slice()).number(mailbox.born).to(statements::CREATE_MAILBOX)?;
+    let forget = Binding::new().bind(mailbox.id.as_bytes().as_slice()).to(statements::FORGET_CLOSED)?;
+    Ok(vec![forget, row])
+}
+
 fn of_closed(Closed { mailbox, close_hash, until }: &Closed) -> Result<Bound, sqlx::Error> {
     let row = Binding::new().bind(mailbox.as_bytes().as_slice()).bind(close_hash.as_slice());
     row.number(until.as_millis()).to(statements::CLOSE)
@@ -151,17 +165,22 @@ fn of_lanes(mailbox: u64, change: &LaneChange) -> Result<Vec<Bound>, sqlx::Error
     if let Some((LaneNumber(lane), ends)) = ends {
         all.push(bind().number(ends.as_millis()).number(mailbox).bind(*lane).to(statements::END_LANE)?);
     }
-    if let Some(LaneRow { number, kind, lineage, hash, ends, admitted }) = added {
-        let row = bind().number(mailbox).bind(number.0).bind(kind_number(*kind)).bind(lineage.pool.number());
-        let row = row.bind(lineage.parent.map(|parent| parent.0)).bind(lineage.halvings);
-        let row = row.bind(hash.as_bytes().as_slice());
-        let ends = ends.map(|ends| i64::try_from(ends.as_millis()).unwrap_or(i64::MAX));
-        all.push(row.bind(ends).bind(*admitted).to(statements::ADD_LANE)?);
+    if let Some(added) = added {
+        all.push(of_lane(mailbox, added)?);
     }
     for LaneNumber(lane) in gone {
         all.push(bind().number(mailbox).bind(*lane).to(statements::REMOVE_LANE)?);
     }
     Ok(all)
+}
+
+fn of_lane(mailbox: u64, lane: &LaneRow) -> Result<Bound, sqlx::Error> {
+    let LaneRow { number, kind, lineage, hash, ends, admitted } = lane;
+    let row = Binding::new().number(mailbox).bind(number.0).bind(kind_number(*kind)).bind(lineage.pool.number());
+    let row = row.bind(lineage.parent.map(|parent| parent.0)).bind(lineage.halvings);
+    let row = row.bind(hash.as_bytes().as_slice());
+    let ends = ends.map(|ends| i64::try_from(ends.as_millis()).unwrap_or(i64::MAX));
+    row.bind(ends).bind(*admitted).to(statements::ADD_LANE)
 }
 
 /// What introduction tokens have admitted with these envelopes.

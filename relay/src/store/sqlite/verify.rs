@@ -21,6 +21,8 @@ use crate::{
     store::{
         Unavailable,
         disk::{Disk as _, Urgency},
+        lock,
+        mailbox::Mailbox,
         mailboxes::identity,
     },
 };
@@ -93,16 +95,14 @@ impl SqliteStore {
     /// What memory says, by place.
     fn held(&self, findings: &mut Findings) -> HashMap<u64, Known> {
         let mut all = HashMap::new();
+        // These first: one that is there a moment later is among the others then.
+        let arriving: Vec<_> = lock(&self.shared.arriving).values().cloned().collect();
+        for mailbox in arriving {
+            known(&mailbox, Written::Perhaps, &mut all);
+        }
         self.shared.directory.each_live(|mailbox| {
-            let inner = mailbox.lock();
-            let mut counted = Usage::default();
-            for held in inner.ledger.held_after(0) {
-                counted.add(held.size);
-                let (size, body) = (rows::size_number(held.size), held.place.saturating_sub(held.back.into()));
-                let row = Row { mailbox: mailbox.number, sequence: held.sequence, body, size };
-                all.insert(held.place, Known { row, written: inner.pending(held.sequence).is_none() });
-            }
-            if counted != inner.ledger.usage() {
+            let (counted, used) = known(mailbox, Written::UnlessPending, &mut all);
+            if counted != used {
                 findings.add("mailbox", mailbox.number, "its ledger does not count what it holds".into());
             }
         });
@@ -183,6 +183,32 @@ impl SqliteStore {
         }
         connection.close().await
     }
+}
+
+/// Whether what a ledger holds is in the file.
+#[derive(Clone, Copy)]
+enum Written {
+    /// It is, unless it is pending.
+    UnlessPending,
+    /// The mailbox is being imported: nobody was promised anything.
+    Perhaps,
+}
+
+/// Adds what a mailbox holds to `all`; what that is in all, and what its ledger says that it is.
+fn known(mailbox: &Mailbox, written: Written, all: &mut HashMap<u64, Known>) -> (Usage, Usage) {
+    let inner = mailbox.lock();
+    let mut counted = Usage::default();
+    for held in inner.ledger.held_after(0) {
+        counted.add(held.size);
+        let (size, body) = (rows::size_number(held.size), held.place.saturating_sub(held.back.into()));
+        let row = Row { mailbox: mailbox.number, sequence: held.sequence, body, size };
+        let written = match written {
+            Written::UnlessPending => inner.pending(held.sequence).is_none(),
+            Written::Perhaps => false,
+        };
+        all.insert(held.place, Known { row, written });
+    }
+    (counted, inner.ledger.usage())
 }
 
 /// An envelope's row, as far as memory has it.

@@ -204,3 +204,40 @@ async fn a_mailbox_that_an_operator_blocks_ends_for_its_owner_and_for_senders() 
     assert_eq!(does(folder.path(), &["unblock", &mailbox]), "not blocked any more\n");
     alice.create(&connect(&client(), &relay.address).await).await;
 }
+
+#[tokio::test]
+async fn a_mailbox_moves_to_another_relay_with_what_waits_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (old, new) = (Process::start(&at("old")), Process::start(&at("new")));
+    let alice = Person::new(1);
+    alice.create(&connect(&client(), &old.address).await).await;
+    let sender = connect(&client(), &old.address).await;
+    for number in 1..=3 {
+        assert_eq!(sender.request(alice.put(number)).await, Ok(RelayReply::Done));
+    }
+    let (mailbox, file) = (alice.mailbox().to_string(), at("a file"));
+    let file = file.to_str().unwrap();
+    assert_eq!(does(&at("old"), &["export", &mailbox, file]), "exported, 3 envelopes\n");
+    let mut before = alice.subscribe(connect(&client(), &old.address).await, 0, 8).await.unwrap();
+    let waiting = before.drain_backlog().await;
+    assert_eq!(does(&at("new"), &["import", file]), "imported, 3 envelopes\n");
+    let mut after = alice.subscribe(connect(&client(), &new.address).await, 0, 8).await.unwrap();
+    assert_eq!(after.drain_backlog().await, waiting, "at the numbers that they had");
+    let sender = connect(&client(), &new.address).await;
+    assert_eq!(sender.request(alice.put(4)).await, Ok(RelayReply::Done), "by the same key");
+    let absent = Person::new(2).mailbox().to_string();
+    for (words, expected) in [
+        (&["import", file][..], "already"),
+        (&["export", &mailbox, file], "already"),
+        (&["export", "alice", "file"], "wxm-"),
+        (&["export", &absent, "file"], "no such mailbox"),
+        (&["export", &mailbox], "verbs: health"),
+        (&["import", "/nowhere/file"], "cannot be read"),
+    ] {
+        let (code, stdout, stderr) = admin(&at("new"), words);
+        assert!(code == 1 && stdout.is_empty() && stderr.contains(expected), "{words:?}: {stderr}");
+    }
+    assert_eq!(does(&at("new"), &["verify"]), "everything verifies\n");
+    assert!(does(&at("new"), &["stats"]).starts_with("mailboxes 1\nenvelopes 4\n"));
+}
