@@ -67,6 +67,9 @@ enum Command {
         /// Mailboxes that envelopes go to
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         mailboxes: u32,
+        /// Idle devices that each round adds, to see what memory one takes; 0: none. (Linux)
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+        idle: u32,
         /// Also an open loop of so many puts a second
         #[arg(long)]
         rate: Option<u32>,
@@ -93,12 +96,13 @@ fn main() -> ExitCode {
         Some(Command::Admin { data, socket, verb }) => {
             ask(&socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb)
         }
-        Some(Command::Bench { data, rounds, seconds, connections, mailboxes, rate }) => {
+        Some(Command::Bench { data, rounds, seconds, connections, mailboxes, idle, rate }) => {
             let Ok(time) = Duration::try_from_secs_f64(seconds) else {
                 return fail(&"--seconds is a length of time, like 0.5", 2);
             };
             let mailboxes = usize::try_from(mailboxes).unwrap_or(usize::MAX);
-            let plan = Plan { data, rounds, time, connections: connections.into(), mailboxes, rate };
+            let idle = usize::try_from(idle).unwrap_or(usize::MAX);
+            let plan = Plan { data, rounds, time, connections: connections.into(), mailboxes, idle, rate };
             match bench::run(&plan, &mut std::io::stdout()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error, 1),

@@ -10,13 +10,14 @@ use std::{io::Write as _, path::PathBuf, time::Duration};
 mod batcher;
 mod blobs;
 mod echo;
+mod idle;
 mod load;
 mod place;
 mod table;
 
 pub use table::{Figure, Unit};
 
-use self::{batcher::Batcher, echo::Echo, place::Place, table::Table};
+use self::{batcher::Batcher, echo::Echo, idle::Idle, place::Place, table::Table};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Plan {
     pub connections: usize,
     /// Mailboxes that envelopes go to.
     pub mailboxes: usize,
+    /// Idle devices that each round adds, and bare connections beside them; 0: none.
+    pub idle: usize,
     /// Puts a second of the open loop; none: no open loop.
     pub rate: Option<u32>,
 }
@@ -54,6 +57,9 @@ pub fn run(plan: &Plan, out: &mut impl std::io::Write) -> Result<(), String> {
 
 async fn measure(plan: &Plan) -> Result<Table, String> {
     let mut table = Table::default();
+    if plan.idle > 0 {
+        idle(plan, &mut table).await?;
+    }
     for round in 0..plan.rounds {
         // A new store each round, so that no round finds what another left.
         let folder = plan.data.join(round.to_string());
@@ -102,6 +108,24 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let _ = writeln!(std::io::stderr(), "round {} of {} is done", round.saturating_add(1), plan.rounds);
     }
     Ok(table)
+}
+
+/// Before everything else, while no memory lies about that was given back.
+async fn idle(plan: &Plan, table: &mut Table) -> Result<(), String> {
+    let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
+    let place = Place::open(&plan.data.join("idle"), plan.idle.saturating_mul(rounds).saturating_add(1)).await?;
+    let echo = Echo::start()?;
+    let mut idle = Idle::new(&place, &echo)?;
+    // One of each, for what is made once.
+    idle.more(1).await?;
+    for _ in 1..=plan.rounds {
+        let (subscribed, bare) = idle.more(plan.idle).await?;
+        table.row("idle and subscribed, each", Unit::Bytes, subscribed, &[("bare connection", bare)]);
+    }
+    let count = idle.end().await?;
+    let _ = writeln!(std::io::stderr(), "{count} idle subscribers stood, and an envelope came to each");
+    place.close().await;
+    Ok(())
 }
 
 /// Times of one kind.

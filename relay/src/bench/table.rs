@@ -10,6 +10,8 @@ pub enum Unit {
     Megabytes,
     /// Less is better.
     Microseconds,
+    /// Likewise.
+    Bytes,
 }
 
 /// A row's name, its figures round by round, and those of what it is compared with.
@@ -45,6 +47,7 @@ impl Table {
                 Unit::PerSecond => "/s",
                 Unit::Megabytes => "MB/s",
                 Unit::Microseconds => "µs",
+                Unit::Bytes => "B",
             };
             write!(out, "{name:<36}{:>10.0} {unit:<4}", median(rounds))?;
             for (other, figures) in beside {
