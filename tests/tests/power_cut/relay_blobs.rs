@@ -1,6 +1,12 @@
 //! E7 and E8 for blobs: no chunk that was told is missing or another after a power cut at any write or sync, nor when the disk is full or broken;
 //! and no file is left that has no blob.
-use std::{collections::BTreeMap, env, fs, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, File},
+    path::Path,
+    process::Stdio,
+};
 
 use tokio::task::JoinSet;
 use waxwing_relay::store::{
@@ -173,6 +179,52 @@ fn e7_chunks_that_were_told_survive_every_power_cut() {
     }
     let runtime = runtime();
     let judged = broken_cuts(name, "relay blobs", cuts() / 2, |image, lines| runtime.block_on(judge(image, lines)));
+    assert_eq!(judged, (0, None));
+}
+
+/// A relay that crashed and knew no blobs, and the one that comes after it. Its log is there, so SQLite makes no file and syncs no folder:
+/// nobody but us brings the name of the new folder onto stable storage.
+async fn upgrade(folder: &Path) {
+    let older = folder.join("older");
+    let store = SqliteStore::open(&older, rules(), NOW).await.unwrap();
+    make(&store, 9).await.unwrap();
+    store.delete_blob(&id(9), &capability(VerifierKind::WriteBlob), NOW).await.unwrap();
+    let mut copied = Vec::new();
+    for name in fs::read_dir(&older).unwrap().map(|entry| entry.unwrap().file_name()) {
+        // Not the index of the log, which the next one makes; and not the folder of blobs.
+        if name.to_str().is_some_and(|name| name.ends_with(".sqlite") || name.ends_with("-wal")) {
+            // Not `fs::copy`, whose system call the journal does not know.
+            fs::write(folder.join(&name), fs::read(older.join(&name)).unwrap()).unwrap();
+            File::open(folder.join(&name)).unwrap().sync_all().unwrap();
+            copied.push(name);
+        }
+    }
+    assert_eq!(copied.len(), 2, "the file and its log: {copied:?}");
+    File::open(folder).unwrap().sync_all().unwrap();
+    store.close().await;
+
+    let log = Log::open(folder);
+    let store = SqliteStore::open(folder, rules(), NOW).await.unwrap();
+    for blob in 1..=5 {
+        make(&store, blob).await.unwrap();
+        log.say(&format!("made {blob}"));
+        let there = write(&store, blob, 2).await.unwrap();
+        log.say(&format!("written {blob} {there}"));
+    }
+    store.close().await;
+}
+
+#[test]
+fn e7_the_folder_of_blobs_is_on_stable_storage_before_any_chunk_is_told() {
+    let name = "relay_blobs::e7_the_folder_of_blobs_is_on_stable_storage_before_any_chunk_is_told";
+    if is_child("relay upgrade", |folder| runtime().block_on(upgrade(folder))) {
+        return;
+    }
+    let runtime = runtime();
+    let judged = broken_cuts(name, "relay upgrade", cuts() / 2, |image, lines| {
+        // Before anything was told, the copy itself may be half done.
+        if lines.is_empty() { Ok(()) } else { runtime.block_on(judge(image, lines)) }
+    });
     assert_eq!(judged, (0, None));
 }
 
