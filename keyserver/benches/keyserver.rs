@@ -1,7 +1,8 @@
 //! What a key server does over QUIC on loopback, beside a bare echo with the same provider and frames, interleaved in one run.
 //!
-//! `cargo bench --workspace --bench keyserver`; `WAXWING_ROUNDS`, `WAXWING_SECONDS`, `WAXWING_ACCOUNTS` (the many; 50,000). Figures are
-//! the machine's, generator included: ratios carry over (keyserver/BENCHMARKS.md).
+//! `cargo bench --workspace --bench keyserver`; `WAXWING_ROUNDS` (5), `WAXWING_SECONDS` of uploads (2), `WAXWING_ACCOUNTS` (the many;
+//! 50,000), `WAXWING_COPY` (where to leave their database). Figures are the machine's, generator included: ratios carry over
+//! (keyserver/BENCHMARKS.md).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +16,7 @@
 )]
 use std::{
     net::Ipv4Addr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -48,7 +50,28 @@ mod people;
 use people::{NOW, Person};
 
 const DEVICES: u32 = 3;
-const IN_FLIGHT: usize = 256;
+/// A connection may have 64 requests without an answer (spec §19.1.3): four of them, each full.
+const BUSY: Load = Load { connections: 4, in_flight: 64 };
+const CALM: Load = Load { connections: 1, in_flight: 8 };
+/// One-time keys of each kind of each device that fetches are measured with; so many of them are fetched in a round.
+const STOCK: u32 = 120;
+const FETCHES: u64 = 9_000;
+/// Fetches whose times are looked at, of a round.
+const TIMED: u64 = 2_000;
+
+/// How many ask at once.
+#[derive(Clone, Copy)]
+struct Load {
+    connections: usize,
+    in_flight: usize,
+}
+
+/// What a round asks for, and what every answer has to hold.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Expect {
+    OneTime,
+    LastResort,
+}
 
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
@@ -58,9 +81,12 @@ fn variable(name: &str, otherwise: u64) -> u64 {
 struct Place {
     address: ServerAddress,
     accounts: Vec<AccountId>,
+    /// How many fetches there were: each takes the next account, so that all are asked for equally often.
+    walked: AtomicU64,
     /// Owners whose devices have no one-time keys yet, and how many of them have been used.
     owners: Vec<(Person, Manifest)>,
     used: AtomicUsize,
+    file: PathBuf,
     _folder: TempDir,
 }
 
@@ -75,7 +101,8 @@ fn listen() -> (Arc<Listener>, ServerAddress) {
 
 async fn place(accounts: u64, one_time: u32, newcomers: u64) -> Place {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.path().join("keys.db")).await.unwrap());
+    let file = folder.path().join("keys.db");
+    let store = Arc::new(SqliteStore::open(&file).await.unwrap());
     let (listener, address) = listen();
     let mut ids = Vec::new();
     for some in (0..accounts).collect::<Vec<_>>().chunks(256) {
@@ -103,7 +130,15 @@ async fn place(accounts: u64, one_time: u32, newcomers: u64) -> Place {
     tokio::spawn(async move {
         server::serve(&listener, &keyserver, &surroundings, std::future::pending(), Duration::ZERO).await;
     });
-    Place { address, accounts: ids, owners, used: AtomicUsize::new(0), _folder: folder }
+    Place {
+        address,
+        accounts: ids,
+        walked: AtomicU64::new(0),
+        owners,
+        used: AtomicUsize::new(0),
+        file,
+        _folder: folder,
+    }
 }
 
 fn manifest(person: &Person) -> Manifest {
@@ -133,23 +168,42 @@ async fn connect(address: &ServerAddress) -> (Client, KeyserverConnection) {
 }
 
 /// Bundles of whole accounts a second, and the times of each.
-async fn fetches(place: &Place, in_flight: usize, time: Duration) -> (f64, Vec<Duration>) {
-    static WALK: AtomicU64 = AtomicU64::new(1);
-    let (_client, connection) = connect(&place.address).await;
-    let (begun, mut open, mut times) = (Instant::now(), FuturesUnordered::new(), Vec::new());
-    loop {
-        while begun.elapsed() < time && open.len() < in_flight {
-            let at =
-                (WALK.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % place.accounts.len() as u64;
-            let fetch = FetchBundles::new(place.accounts[at as usize], vec![]).unwrap();
-            let (sent, pending) =
-                (Instant::now(), connection.submit(KeyserverRequest::FetchBundles(fetch)).await.unwrap());
-            open.push(async move { (pending.await, sent.elapsed()) });
-        }
-        let Some((reply, took)) = open.next().await else { break };
-        let Ok(KeyserverReply::Bundles(bundles)) = reply else { panic!("{reply:?}") };
-        assert_eq!(bundles.bundles.len(), DEVICES as usize);
-        times.push(took);
+async fn fetches(place: &Arc<Place>, load: Load, count: u64, expect: Expect) -> (f64, Vec<Duration>) {
+    let mut connections = Vec::new();
+    for _ in 0..load.connections {
+        connections.push(connect(&place.address).await);
+    }
+    let begun = Instant::now();
+    let each = count / load.connections as u64;
+    let asking = connections.into_iter().map(|(client, connection)| {
+        let place = Arc::clone(place);
+        tokio::spawn(async move {
+            let (mut left, mut open, mut times) = (each, FuturesUnordered::new(), Vec::new());
+            loop {
+                while left > 0 && open.len() < load.in_flight {
+                    left -= 1;
+                    // A step that has no divisor in common with any number of accounts here.
+                    let at = place.walked.fetch_add(1, Relaxed).wrapping_mul(7_919) % place.accounts.len() as u64;
+                    let fetch = FetchBundles::new(place.accounts[at as usize], vec![]).unwrap();
+                    let (sent, pending) =
+                        (Instant::now(), connection.submit(KeyserverRequest::FetchBundles(fetch)).await.unwrap());
+                    open.push(async move { (pending.await, sent.elapsed()) });
+                }
+                let Some((reply, took)) = open.next().await else { break };
+                let Ok(KeyserverReply::Bundles(bundles)) = reply else { panic!("{reply:?}") };
+                assert_eq!(bundles.bundles.len(), DEVICES as usize);
+                let last_resort = expect == Expect::LastResort;
+                assert!(bundles.bundles.iter().all(|bundle| bundle.last_resort == last_resort));
+                times.push(took);
+            }
+            drop(connection);
+            client.close().await;
+            times
+        })
+    });
+    let mut times = Vec::new();
+    for asked in asking.collect::<Vec<_>>() {
+        times.extend(asked.await.unwrap());
     }
     let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
     times.sort_unstable();
@@ -157,25 +211,41 @@ async fn fetches(place: &Place, in_flight: usize, time: Duration) -> (f64, Vec<D
 }
 
 /// Frames a second of a bundle's size, answered with few bytes.
-async fn echoes(address: &ServerAddress, bytes: usize, in_flight: usize, time: Duration) -> f64 {
-    let client = Client::new(ClientConfig::default()).unwrap();
-    let connection = client.connect(address, Service::Keyserver, Trust::Configured).await.unwrap();
-    let FramedStream { mut reader, sender } = connection.control().await.unwrap();
-    let (payload, begun, mut open, mut answered) = (vec![7; bytes], Instant::now(), 0, 0_u64);
-    loop {
-        while begun.elapsed() < time && open < in_flight {
-            sender.send(&payload).await.unwrap();
-            open += 1;
-        }
-        if open == 0 {
-            return answered as f64 / begun.elapsed().as_secs_f64();
-        }
-        let mut batch = reader.read().await.unwrap().unwrap();
-        while batch.next().unwrap().is_some() {
-            open -= 1;
-            answered += 1;
-        }
+async fn echoes(address: &ServerAddress, bytes: usize, load: Load, count: u64) -> f64 {
+    let mut streams = Vec::new();
+    for _ in 0..load.connections {
+        let client = Client::new(ClientConfig::default()).unwrap();
+        let connection = client.connect(address, Service::Keyserver, Trust::Configured).await.unwrap();
+        let stream = connection.control().await.unwrap();
+        streams.push((client, connection, stream));
     }
+    let (begun, each) = (Instant::now(), count / load.connections as u64);
+    let asking = streams.into_iter().map(|(client, connection, stream)| {
+        tokio::spawn(async move {
+            let FramedStream { mut reader, sender } = stream;
+            let (payload, mut left, mut open) = (vec![7; bytes], each, 0);
+            loop {
+                while left > 0 && open < load.in_flight {
+                    sender.send(&payload).await.unwrap();
+                    left -= 1;
+                    open += 1;
+                }
+                if open == 0 {
+                    break;
+                }
+                let mut batch = reader.read().await.unwrap().unwrap();
+                while batch.next().unwrap().is_some() {
+                    open -= 1;
+                }
+            }
+            drop(connection);
+            client.close().await;
+        })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        asked.await.unwrap();
+    }
+    (each * load.connections as u64) as f64 / begun.elapsed().as_secs_f64()
 }
 
 /// Uploads of 100 keys (49 of each one-time kind, a signed one and a last resort) a minute, each on stable storage before its device
@@ -183,7 +253,6 @@ async fn echoes(address: &ServerAddress, bytes: usize, in_flight: usize, time: D
 async fn uploads(place: &Place, time: Duration) -> (f64, f64) {
     let mut devices = Vec::new();
     for _ in 0..4 {
-        let (client, connection) = connect(&place.address).await;
         let first = place.used.fetch_add(NEWCOMERS_EACH, Relaxed);
         let owners = place.owners.get(first..first + NEWCOMERS_EACH).expect("enough newcomers for all rounds");
         // What a device has to sign is made before.
@@ -194,10 +263,15 @@ async fn uploads(place: &Place, time: Duration) -> (f64, f64) {
                 (person.device_key(0, 1), person.signer(0, 1), batch.hash, prekeys)
             })
         });
-        devices.push((client, connection, signed.collect::<Vec<_>>()));
+        devices.push(signed.collect::<Vec<_>>());
+    }
+    let mut connected = Vec::new();
+    for signed in devices {
+        let (client, connection) = connect(&place.address).await;
+        connected.push((client, connection, signed));
     }
     let (begun, cpu) = (Instant::now(), cpu_time::ProcessTime::now());
-    let uploading = devices.into_iter().map(|(client, connection, signed)| async move {
+    let uploading = connected.into_iter().map(|(client, connection, signed)| async move {
         let mut done = 0_u64;
         for (key, signer, batch, prekeys) in signed {
             if begun.elapsed() >= time {
@@ -234,11 +308,13 @@ fn main() {
         let time = Duration::from_secs(seconds);
         let (listener, echo_address) = listen();
         tokio::spawn(async move { echo::serve(&listener, echo::Answer::First(12)).await });
-        let stocked = place(500, 100, rounds * 4 * 60).await;
-        let few = place(500, 1, 0).await;
-        println!("made 500 accounts twice");
-        let crowd = place(many, 1, 0).await;
-        println!("made {many} accounts");
+        assert!(rounds * (FETCHES + TIMED) <= 500 * u64::from(STOCK), "there are not enough keys for so many rounds");
+        let begun = Instant::now();
+        let stocked = Arc::new(place(500, STOCK, rounds * 4 * 60).await);
+        let few = Arc::new(place(500, 0, 0).await);
+        println!("made 500 accounts twice in {:.0?}", begun.elapsed());
+        let crowd = Arc::new(place(many, 1, 0).await);
+        println!("made {many} accounts in all in {:.0?}", begun.elapsed());
         let bytes = {
             let (_client, connection) = connect(&few.address).await;
             let fetch = FetchBundles::new(few.accounts[0], vec![]).unwrap();
@@ -260,9 +336,9 @@ fn main() {
             None => rows.push((name, vec![figure])),
         };
         for _ in 0..rounds {
-            let (rate, _) = fetches(&stocked, IN_FLIGHT, time).await;
-            let (last_resort, _) = fetches(&few, IN_FLIGHT, time).await;
-            let bare = echoes(&echo_address, bytes, IN_FLIGHT, time).await;
+            let (rate, _) = fetches(&stocked, BUSY, FETCHES, Expect::OneTime).await;
+            let (last_resort, _) = fetches(&few, BUSY, FETCHES, Expect::LastResort).await;
+            let bare = echoes(&echo_address, bytes, BUSY, 3 * FETCHES).await;
             note("bundles of 3 devices a second", rate);
             note("the same without one-time keys left", last_resort);
             note("bare echo of as many bytes a second", bare);
@@ -271,12 +347,20 @@ fn main() {
             let (per_minute, cpu) = uploads(&stocked, time).await;
             note("uploads of 100 keys a minute", per_minute);
             note("processor time of an upload, ms, generator included", cpu);
-            let p99 = |times: &[Duration]| times[times.len() * 99 / 100].as_secs_f64() * 1e6;
-            let (_, with_few) = fetches(&few, 8, time).await;
-            let (_, with_many) = fetches(&crowd, 8, time).await;
-            note("p99 of 8 in flight with 500 accounts, µs", p99(&with_few));
-            note("p99 of 8 in flight with many accounts, µs", p99(&with_many));
-            note("p99 with many / with 500", p99(&with_many) / p99(&with_few));
+            note("uploads a minute of processor time", 60_000.0 / cpu);
+            let at = |times: &[Duration], percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1e6;
+            let (_, with_few) = fetches(&stocked, CALM, TIMED, Expect::OneTime).await;
+            let (_, with_many) = fetches(&crowd, CALM, TIMED, Expect::OneTime).await;
+            note("p50 of 8 in flight with 500 accounts, µs", at(&with_few, 50));
+            note("p50 of 8 in flight with many accounts, µs", at(&with_many, 50));
+            note("p99 of 8 in flight with 500 accounts, µs", at(&with_few, 99));
+            note("p99 of 8 in flight with many accounts, µs", at(&with_many, 99));
+            note("p99 with many / with 500", at(&with_many, 99) / at(&with_few, 99));
+        }
+        println!("{many} accounts take {} bytes", std::fs::metadata(&crowd.file).unwrap().len());
+        if let Ok(copy) = std::env::var("WAXWING_COPY") {
+            // To look at with other tools: what is still in the log is not in it.
+            std::fs::copy(&crowd.file, copy).unwrap();
         }
         println!("a bundle's frame has {bytes} bytes; medians of {rounds} rounds");
         for (name, figures) in rows {

@@ -45,7 +45,8 @@ pub use close::{CloseCode, Ended};
 pub use key_file::{KeyFileError, load_or_create};
 pub use leaf::LeafNumber;
 pub use request::{
-    Backlog, BlobTransfer, BoundError, KeyserverConnection, Pending, Pushes, RelayConnection, RequestError,
+    Backlog, BlobTransfer, BoundError, ChunkSink, ChunkSource, KeyserverConnection, Pending, Pushes, RelayConnection,
+    RequestError, TransferError,
 };
 pub use server::{Accepted, Connection, ConnectionHandle, Counts, Drained, Limits, Listener, ListenerConfig, Retry};
 pub use service::Service;

@@ -12,13 +12,14 @@ use waxwing_net::{
     Listener,
     process::{Operator, Scraped},
 };
-use waxwing_wire::frame::InviteToken;
+use waxwing_wire::{frame::InviteToken, id::MailboxId};
 
 use crate::{
     backup::{self, BackupError},
-    metrics,
+    carry::{self, CarryError},
+    metrics::{self, Counted},
     service::{Relay, invite_hash},
-    store::{SqliteStore, Store as _, Unavailable},
+    store::{Invitation, InvitationState, InviteError, InviteId, SqliteStore, Store as _, Unavailable, UnblockError},
 };
 
 /// What an operator can do to a running relay.
@@ -43,9 +44,18 @@ impl Admin {
     }
 
     async fn obey(&self, line: &str) -> Result<String, VerbError> {
-        // A folder may have spaces in its name.
-        if let Some(folder) = line.trim_end_matches(['\r', '\n']).strip_prefix("backup ") {
+        // A folder or a file may have spaces in its name.
+        if let Some(folder) = rest_of(line, "backup ") {
             return self.back_up(Path::new(folder)).await;
+        }
+        if let Some((mailbox, file)) = rest_of(line, "export ").and_then(|rest| rest.split_once(' ')) {
+            let (mailbox, now) = (mailbox_id(mailbox)?, self.relay.now());
+            let count = carry::export(self.relay.store(), &mailbox, Path::new(file), now).await?;
+            return Ok(format!("exported, {count} envelopes\n"));
+        }
+        if let Some(file) = rest_of(line, "import ") {
+            let count = carry::import(self.relay.store(), Path::new(file), self.relay.now()).await?;
+            return Ok(format!("imported, {count} envelopes\n"));
         }
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
@@ -56,23 +66,38 @@ impl Admin {
             ["stats"] => Ok(self.stats()),
             ["metrics"] => Ok(self.metrics()),
             ["verify"] => self.verify().await,
+            ["block", mailbox] => {
+                self.relay.store().block(&mailbox_id(mailbox)?).await?;
+                Ok("blocked\n".into())
+            }
+            ["unblock", mailbox] => {
+                self.relay.store().unblock(&mailbox_id(mailbox)?).await?;
+                Ok("not blocked any more\n".into())
+            }
             ["drain"] => {
                 self.drain.notify_one();
                 Ok("draining\n".into())
             }
-            ["invite", "mint"] => self.mint("1").await,
-            ["invite", "mint", count] => self.mint(count).await,
+            ["invite", "mint"] => self.mint("1", None).await,
+            ["invite", "mint", count] => self.mint(count, None).await,
+            ["invite", "mint", count, "below", parent] => self.mint(count, Some(parent)).await,
+            ["invite", "revoke", id] => {
+                let ended = self.relay.store().revoke(invite_id(id)?).await?;
+                Ok(format!("{ended} invitations ended\n"))
+            }
+            ["invite", "list"] => Ok(self.list()),
             _ => Err(VerbError::Unknown),
         }
     }
 
     fn stats(&self) -> String {
         let stats = self.relay.store().stats();
-        let crate::store::Stats { mailboxes, envelopes, envelope_bytes, registers, open_invitations } = stats;
+        let crate::store::Stats { mailboxes, envelopes, envelope_bytes, registers, blobs, blob_bytes, .. } = stats;
+        let open_invitations = stats.open_invitations;
         let open = self.listener.counts().open;
         format!(
             "mailboxes {mailboxes}\nenvelopes {envelopes}\nenvelope_bytes {envelope_bytes}\nregisters {registers}\n\
-             open_invitations {open_invitations}\nopen_connections {open}\n"
+             blobs {blobs}\nblob_bytes {blob_bytes}\nopen_invitations {open_invitations}\nopen_connections {open}\n"
         )
     }
 
@@ -93,13 +118,33 @@ impl Admin {
         Ok("backed up\n".into())
     }
 
-    async fn mint(&self, count: &str) -> Result<String, VerbError> {
+    fn list(&self) -> String {
+        let mut answer = String::new();
+        for Invitation { id: InviteId(id), below, state } in self.relay.store().invitations() {
+            let state = match state {
+                InvitationState::Open => "open",
+                InvitationState::Spent => "spent",
+                InvitationState::Revoked => "revoked",
+            };
+            let _ = write!(answer, "{id} {state}");
+            if let Some(InviteId(parent)) = below {
+                let _ = write!(answer, " below {parent}");
+            }
+            answer.push('\n');
+        }
+        answer
+    }
+
+    async fn mint(&self, count: &str, below: Option<&str>) -> Result<String, VerbError> {
+        let below = below.map(invite_id).transpose()?;
         let count = count.parse().ok().filter(|count| (1..=MOST_MINTED).contains(count)).ok_or(VerbError::Count)?;
         let mut answer = String::new();
         for _ in 0..count {
             let mut token = [0; 16];
             getrandom::fill(&mut token).map_err(|_| VerbError::Entropy)?;
-            self.relay.store().add_invite(invite_hash(&InviteToken::from_bytes(token))).await?;
+            let hash = invite_hash(&InviteToken::from_bytes(token));
+            let InviteId(id) = self.relay.store().mint(hash, below).await?;
+            let _ = write!(answer, "{id} ");
             for byte in token {
                 let _ = write!(answer, "{byte:02x}");
             }
@@ -107,6 +152,19 @@ impl Admin {
         }
         Ok(answer)
     }
+}
+
+/// What follows a verb, spaces and all.
+fn rest_of<'l>(line: &'l str, verb: &str) -> Option<&'l str> {
+    line.trim_end_matches(['\r', '\n']).strip_prefix(verb)
+}
+
+fn invite_id(text: &str) -> Result<InviteId, VerbError> {
+    text.parse().map(InviteId).map_err(|_| VerbError::Number)
+}
+
+fn mailbox_id(text: &str) -> Result<MailboxId, VerbError> {
+    text.parse().map_err(|_| VerbError::Mailbox)
 }
 
 impl Operator for Admin {
@@ -117,7 +175,9 @@ impl Operator for Admin {
 
 impl Scraped for Admin {
     fn metrics(&self) -> String {
-        metrics::text(self.relay.counters(), &self.relay.store().stats(), &self.listener.counts())
+        let store = self.relay.store();
+        let counted = Counted { stats: store.stats(), commits: store.commits(), connections: self.listener.counts() };
+        metrics::text(self.relay.counters(), counted, self.relay.now())
     }
 
     async fn is_healthy(&self) -> bool {
@@ -132,8 +192,18 @@ enum VerbError {
     Unknown,
     #[error("how many: 1 to {MOST_MINTED}")]
     Count,
+    #[error("an invitation is named by its number, which `invite list` shows")]
+    Number,
+    #[error(transparent)]
+    Invitation(#[from] InviteError),
+    #[error("a mailbox is named by its id, wxm-...")]
+    Mailbox,
+    #[error(transparent)]
+    Unblock(#[from] UnblockError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error(transparent)]
+    Carry(#[from] CarryError),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("the operating system has no randomness")]
@@ -143,6 +213,6 @@ enum VerbError {
 }
 
 /// What there is to say.
-const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT], backup DIR, drain";
+const VERBS: &str = "health, stats, metrics, verify, invite mint [COUNT [below ID]], invite revoke ID, invite list, block MAILBOX, unblock MAILBOX, export MAILBOX FILE, import FILE, backup DIR, drain";
 const MOST_MINTED: usize = 1_000;
 const MOST_FINDINGS: usize = 1_000;

@@ -24,6 +24,10 @@
 //! connections_per_source = 1024
 //! create_mailbox = [10, 60.0]           # by a source: a burst, and seconds until the next; 0 seconds: no limit
 //! create_register = [64, 60.0]
+//! create_blob = [64, 10.0]
+//! blob_bytes = 2147483648               # of one blob; 0: none are taken
+//! blobs_total = 68719476736             # of all blobs together
+//! blob_streams_per_source = 64
 //! ```
 //! Invariant: a key that is not known is an error, wherever it stands.
 use std::{
@@ -42,7 +46,10 @@ use waxwing_wire::{
     pow::Difficulty,
 };
 
-use crate::service::{AdmissionSettings, Rate, Rates, Settings};
+use crate::{
+    service::{AdmissionSettings, Rate, Rates, Settings},
+    store::BlobRules,
+};
 
 /// A relay's configuration, checked.
 #[derive(Clone, Debug)]
@@ -61,6 +68,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What the service asks and allows.
     pub settings: Settings,
+    /// Bytes of all blobs together.
+    pub blobs: u64,
     /// What peers may do.
     pub peers: Peers,
 }
@@ -201,6 +210,10 @@ struct WrittenLimits {
     connections_per_source: usize,
     create_mailbox: WrittenRate,
     create_register: WrittenRate,
+    create_blob: WrittenRate,
+    blob_bytes: u64,
+    blobs_total: u64,
+    blob_streams_per_source: u32,
 }
 
 /// Burst, and seconds until the next.
@@ -230,7 +243,7 @@ impl Default for WrittenAdmission {
 
 impl Default for WrittenLimits {
     fn default() -> Self {
-        let Settings { limits, rates, .. } = Settings::default();
+        let Settings { limits, rates, blob_streams_per_source, .. } = Settings::default();
         let peers = Peers::default();
         let written = |Rate { burst, interval }| (burst, interval.as_secs_f64());
         Self {
@@ -242,6 +255,10 @@ impl Default for WrittenLimits {
             connections_per_source: peers.connections_per_source,
             create_mailbox: written(rates.mailboxes),
             create_register: written(rates.registers),
+            create_blob: written(rates.blobs),
+            blob_bytes: limits.blob_bytes,
+            blobs_total: BlobRules::default().total,
+            blob_streams_per_source,
         }
     }
 }
@@ -270,13 +287,18 @@ impl Written {
         let rates = Rates {
             mailboxes: rate("limits.create_mailbox", limits.create_mailbox)?,
             registers: rate("limits.create_register", limits.create_register)?,
+            blobs: rate("limits.create_blob", limits.create_blob)?,
         };
+        let blobs = within("limits.blobs_total", limits.blobs_total, 0..=1 << 60)?;
+        let blob_streams_per_source =
+            within("limits.blob_streams_per_source", limits.blob_streams_per_source, 1..=1_000_000)?;
         let limits = waxwing_wire::relay::Limits {
             // A share of a twentieth still takes the largest envelope of a stranger.
             mailbox_bytes: within("limits.mailbox_bytes", limits.mailbox_bytes, 1 << 20..=1 << 40)?,
             mailbox_envelopes: within("limits.mailbox_envelopes", limits.mailbox_envelopes, 20..=1_000_000)?,
             requests_in_flight: within("limits.requests_in_flight", limits.requests_in_flight, 1..=65_536)?,
             push_window: within("limits.push_window", limits.push_window, 1..=1_024)?,
+            blob_bytes: within("limits.blob_bytes", limits.blob_bytes, 0..=1 << 40)?,
             ..defaults.limits
         };
         let metrics = metrics.map(|metrics| metrics.parse().map_err(|_| ConfigError::Metrics(metrics)));
@@ -290,7 +312,8 @@ impl Written {
             log,
             metrics: metrics.transpose()?,
             drain: Duration::from_secs(within("drain_seconds", drain_seconds, 0..=3_600)?),
-            settings: Settings { admission, limits, rates, ..defaults },
+            settings: Settings { admission, limits, rates, blob_streams_per_source, ..defaults },
+            blobs,
             peers,
         })
     }

@@ -10,10 +10,13 @@ pub mod backup;
 #[cfg(feature = "server")]
 pub mod bench;
 #[cfg(feature = "server")]
+pub mod carry;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod ledger;
 #[cfg(feature = "server")]
 pub mod metrics;
+pub mod portable;
 #[cfg(feature = "server")]
 pub mod run;
 #[cfg(feature = "server")]

@@ -67,6 +67,9 @@ enum Command {
         /// Mailboxes that envelopes go to
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         mailboxes: u32,
+        /// Idle devices that each round adds, to see what memory one takes; 0: none. (Linux)
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+        idle: u32,
         /// Also an open loop of so many puts a second
         #[arg(long)]
         rate: Option<u32>,
@@ -79,7 +82,7 @@ enum Command {
         /// Its socket [default: admin.sock in the data folder]
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// health, stats, metrics, verify, invite mint, backup DIR, drain
+        /// health, stats, metrics, verify, invite mint, invite revoke, invite list, block MAILBOX, unblock MAILBOX, export MAILBOX FILE, import FILE, backup DIR, drain
         verb: Vec<String>,
     },
 }
@@ -93,12 +96,13 @@ fn main() -> ExitCode {
         Some(Command::Admin { data, socket, verb }) => {
             ask(&socket.unwrap_or_else(|| data.join(process::SOCKET)), &verb)
         }
-        Some(Command::Bench { data, rounds, seconds, connections, mailboxes, rate }) => {
+        Some(Command::Bench { data, rounds, seconds, connections, mailboxes, idle, rate }) => {
             let Ok(time) = Duration::try_from_secs_f64(seconds) else {
                 return fail(&"--seconds is a length of time, like 0.5", 2);
             };
             let mailboxes = usize::try_from(mailboxes).unwrap_or(usize::MAX);
-            let plan = Plan { data, rounds, time, connections: connections.into(), mailboxes, rate };
+            let idle = usize::try_from(idle).unwrap_or(usize::MAX);
+            let plan = Plan { data, rounds, time, connections: connections.into(), mailboxes, idle, rate };
             match bench::run(&plan, &mut std::io::stdout()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error, 1),
@@ -130,8 +134,8 @@ fn ask(socket: &Path, verb: &[String]) -> ExitCode {
     };
     let line = match verb {
         // What is relative here is elsewhere for the relay.
-        [verb, folder] if verb == "backup" => match std::path::absolute(folder) {
-            Ok(folder) => format!("backup {}", folder.display()),
+        [words @ .., path] if ends_with_path(words) => match std::path::absolute(path) {
+            Ok(path) => format!("{} {}", words.join(" "), path.display()),
             Err(error) => return fail(&error, 1),
         },
         words => words.join(" "),
@@ -145,6 +149,12 @@ fn ask(socket: &Path, verb: &[String]) -> ExitCode {
         }
         Err(error) => fail(&error, 1),
     }
+}
+
+/// Whether a path comes after these.
+fn ends_with_path(words: &[String]) -> bool {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    matches!(*words.as_slice(), ["backup" | "import"] | ["export", _])
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -23,10 +23,10 @@ impl Latencies {
         self.sum_micros.fetch_add(micros, Relaxed);
     }
 
-    /// The buckets, ascending; the last one has no bound, which is written as the largest number.
+    /// The buckets, ascending; the last one has no bound, which is written as infinity, `+Inf` in the text.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         let bounded = BOUNDS.iter().zip(&self.buckets).map(|(bound, count)| (seconds(*bound), count.load(Relaxed)));
-        bounded.chain([(f64::MAX, self.longer.load(Relaxed))])
+        bounded.chain([(f64::INFINITY, self.longer.load(Relaxed))])
     }
 
     /// Seconds in all.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use waxwing_keyserver::{
     service::{Answer, Keyserver, Session, Settings, Source, Stream},
-    store::{Batch, memory::MemoryStore},
+    store::{Batch, Store, memory::MemoryStore},
 };
 use waxwing_wire::{
     frame::{Admission, ErrorCode, ServerError},
@@ -24,7 +24,11 @@ use crate::people::{NOW, Person, server_key};
 pub(crate) type Reply = Result<KeyserverReply, ServerError>;
 
 pub(crate) async fn service(settings: Settings) -> Keyserver<MemoryStore> {
-    Keyserver::new(MemoryStore::new([7; 32]), server_key().public_key(), settings).await.unwrap()
+    service_on(MemoryStore::new([7; 32]), settings).await
+}
+
+pub(crate) async fn service_on<S: Store>(store: S, settings: Settings) -> Keyserver<S> {
+    Keyserver::new(store, server_key().public_key(), settings).await.unwrap()
 }
 
 /// One that takes anybody, with the usual limits.
@@ -35,14 +39,14 @@ pub(crate) fn open() -> Settings {
 }
 
 /// A connection, with the number that its next bound request has.
-pub(crate) struct Asking {
-    pub(crate) session: Session<MemoryStore>,
+pub(crate) struct Asking<S = MemoryStore> {
+    pub(crate) session: Session<S>,
     pub(crate) exporter: Exporter,
     pub(crate) number: AtomicU32,
 }
 
-impl Asking {
-    pub(crate) fn new(keyserver: &Keyserver<MemoryStore>, source: u64) -> Self {
+impl<S: Store> Asking<S> {
+    pub(crate) fn new(keyserver: &Keyserver<S>, source: u64) -> Self {
         let mut exporter = [0xe0; 32];
         exporter[..8].copy_from_slice(&source.to_be_bytes());
         let exporter = Exporter::from_bytes(exporter);

@@ -1,6 +1,9 @@
 //! What a server's history is, whatever is published in whatever order (spec/11-identity.md §11.6; attack B8).
 use proptest::prelude::*;
-use waxwing_keyserver::service::{Rate, Settings};
+use waxwing_keyserver::{
+    service::{Rate, Settings},
+    store::Store,
+};
 use waxwing_wire::{
     frame::Admission,
     history::{self, History},
@@ -10,7 +13,8 @@ use waxwing_wire::{
 };
 
 use crate::{
-    asking::{Asking, open, publish, service},
+    asking::{Asking, open, publish, service_on},
+    conformance::{Kind, Memory, Sqlite},
     people::{NOW, Person, at},
 };
 
@@ -62,7 +66,7 @@ fn world(person: &Person, acts: &[Act]) -> Vec<Manifest> {
     made
 }
 
-async fn current(asking: &Asking, person: &Person) -> Manifest {
+async fn current<S: Store>(asking: &Asking<S>, person: &Person) -> Manifest {
     let request = KeyserverRequest::FetchAccount(FetchAccount { account: person.id() });
     let Ok(KeyserverReply::Account(objects)) = asking.at(request, at(60)).await else { panic!() };
     verified(&objects, person)
@@ -73,7 +77,7 @@ fn verified(objects: &AccountObjects, person: &Person) -> Manifest {
 }
 
 /// What the server serves from the beginning on.
-async fn served(asking: &Asking, person: &Person) -> Vec<Manifest> {
+async fn served<S: Store>(asking: &Asking<S>, person: &Person) -> Vec<Manifest> {
     let request = FetchHistory { account: person.id(), generation: Generation(0), sequence: Sequence(0) };
     let reply = asking.at(KeyserverRequest::FetchHistory(request), at(60)).await;
     let Ok(KeyserverReply::History(page)) = reply else { panic!() };
@@ -82,12 +86,13 @@ async fn served(asking: &Asking, person: &Person) -> Vec<Manifest> {
 }
 
 /// Offers everything in this order, again and again, until nothing more is taken.
-async fn offer(person: &Person, manifests: &[Manifest]) -> (Vec<Manifest>, Manifest) {
+async fn offer<K: Kind>(person: &Person, manifests: &[Manifest]) -> (Vec<Manifest>, Manifest) {
     let mut settings = Settings { ..open() };
     settings.limits.manifest = Rate::UNLIMITED;
     settings.limits.change = Rate::UNLIMITED;
     settings.limits.fetch = Rate::UNLIMITED;
-    let keyserver = service(settings).await;
+    let (store, _place) = K::open().await;
+    let keyserver = service_on(store, settings).await;
     let asking = Asking::new(&keyserver, 1);
     let first = manifests.iter().find(|manifest| manifest.content().generation() == Generation(0)).unwrap();
     asking.create(person, first, Admission::Open).await.unwrap();
@@ -127,6 +132,50 @@ fn cases() -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+fn one_chain<K: Kind>(acts: &[Act], seed: u64) -> Result<(), TestCaseError> {
+    let person = Person::new(7);
+    let manifests = world(&person, acts);
+    let (held, current) = run(offer::<K>(&person, &shuffled(&manifests, seed)));
+    for pair in held.windows(2) {
+        prop_assert!(history::step(Some(&pair[0]), &pair[1]).is_ok(), "each follows the one before it");
+    }
+    prop_assert_eq!(held.last(), Some(&current));
+    // A client that is shown all of it sees one chain, no fork, and the same winner.
+    let newest = current.content().generation();
+    let mut of_it = held.iter().filter(|manifest| manifest.content().generation() == newest).cloned();
+    let mut client = History::new(of_it.next().unwrap());
+    for manifest in of_it {
+        client.insert(manifest).unwrap();
+    }
+    prop_assert!(client.fork().is_none());
+    prop_assert_eq!(client.winner(), Some(&current));
+    Ok(())
+}
+
+fn order_of_arrival<K: Kind>(acts: &[Act], one: u64, other: u64) -> Result<(), TestCaseError> {
+    let person = Person::new(7);
+    let mut manifests = world(&person, acts);
+    // Keep a set without forks: whatever is compatible with all that is kept already.
+    let mut kept: Vec<Manifest> = Vec::new();
+    for manifest in manifests.drain(..) {
+        let content = manifest.content();
+        let follows =
+            content.sequence() == Sequence(0) || kept.iter().any(|other| other.content_hash() == content.previous());
+        let known = kept.iter().any(|other| other.content_hash() == manifest.content_hash());
+        if known || (follows && kept.iter().all(|other| history::compatible(other, &manifest).is_ok())) {
+            kept.push(manifest);
+        }
+    }
+    // Dates may forbid a step that comes after a renewal; the chain without renewals has none of that.
+    kept.retain(|manifest| manifest.issued() == NOW);
+    let (_, first) = run(offer::<K>(&person, &shuffled(&kept, one)));
+    let (_, second) = run(offer::<K>(&person, &shuffled(&kept, other)));
+    prop_assert_eq!(&first, &second);
+    let winner = kept.iter().max_by(|one, other| history::precedence(one, other));
+    prop_assert_eq!(Some(&first), winner);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -134,47 +183,27 @@ proptest! {
     fn b8_what_a_server_holds_is_one_chain_for_each_generation_whatever_came_in_whatever_order(
         acts in prop::collection::vec(act(), 1..10), seed in any::<u64>(),
     ) {
-        let person = Person::new(7);
-        let manifests = world(&person, &acts);
-        let (held, current) = run(offer(&person, &shuffled(&manifests, seed)));
-        for pair in held.windows(2) {
-            prop_assert!(history::step(Some(&pair[0]), &pair[1]).is_ok(), "each follows the one before it");
-        }
-        prop_assert_eq!(held.last(), Some(&current));
-        // A client that is shown all of it sees one chain, no fork, and the same winner.
-        let newest = current.content().generation();
-        let mut of_it = held.iter().filter(|manifest| manifest.content().generation() == newest).cloned();
-        let mut client = History::new(of_it.next().unwrap());
-        for manifest in of_it {
-            client.insert(manifest).unwrap();
-        }
-        prop_assert!(client.fork().is_none());
-        prop_assert_eq!(client.winner(), Some(&current));
+        one_chain::<Memory>(&acts, seed)?;
+    }
+
+    #[test]
+    fn b8_what_a_server_on_disk_holds_is_one_chain_for_each_generation_whatever_came_in_whatever_order(
+        acts in prop::collection::vec(act(), 1..10), seed in any::<u64>(),
+    ) {
+        one_chain::<Sqlite>(&acts, seed)?;
     }
 
     #[test]
     fn b8_without_forks_the_order_of_arrival_changes_nothing(
         acts in prop::collection::vec(act(), 1..10), one in any::<u64>(), other in any::<u64>(),
     ) {
-        let person = Person::new(7);
-        let mut manifests = world(&person, &acts);
-        // Keep a set without forks: whatever is compatible with all that is kept already.
-        let mut kept: Vec<Manifest> = Vec::new();
-        for manifest in manifests.drain(..) {
-            let content = manifest.content();
-            let follows = content.sequence() == Sequence(0)
-                || kept.iter().any(|other| other.content_hash() == content.previous());
-            let known = kept.iter().any(|other| other.content_hash() == manifest.content_hash());
-            if known || (follows && kept.iter().all(|other| history::compatible(other, &manifest).is_ok())) {
-                kept.push(manifest);
-            }
-        }
-        // Dates may forbid a step that comes after a renewal; the chain without renewals has none of that.
-        kept.retain(|manifest| manifest.issued() == NOW);
-        let (_, first) = run(offer(&person, &shuffled(&kept, one)));
-        let (_, second) = run(offer(&person, &shuffled(&kept, other)));
-        prop_assert_eq!(&first, &second);
-        let winner = kept.iter().max_by(|one, other| history::precedence(one, other));
-        prop_assert_eq!(Some(&first), winner);
+        order_of_arrival::<Memory>(&acts, one, other)?;
+    }
+
+    #[test]
+    fn b8_without_forks_the_order_of_arrival_changes_nothing_on_disk(
+        acts in prop::collection::vec(act(), 1..10), one in any::<u64>(), other in any::<u64>(),
+    ) {
+        order_of_arrival::<Sqlite>(&acts, one, other)?;
     }
 }

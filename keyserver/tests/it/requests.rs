@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use waxwing_keyserver::{
     service::{Keyserver, Rate, Settings},
-    store::{InvitationState, InviteId, NewInvitation, Store, memory::MemoryStore},
+    store::{InvitationState, InviteId, NewInvitation, Store},
 };
 use waxwing_wire::{
     frame::{Admission, ErrorCode, InviteToken, Work},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Alice with one device and some prekeys, at a server that takes anybody.
-async fn alice(keyserver: &Keyserver<MemoryStore>) -> (Person, Manifest, Asking) {
+async fn alice<S: Store>(keyserver: &Keyserver<S>) -> (Person, Manifest, Asking<S>) {
     let (person, asking) = (Person::new(1), Asking::new(keyserver, 1));
     let first = person.first(0);
     assert_eq!(asking.create(&person, &first, Admission::Open).await, Ok(KeyserverReply::Done));
@@ -33,7 +33,7 @@ async fn alice(keyserver: &Keyserver<MemoryStore>) -> (Person, Manifest, Asking)
 }
 
 /// All that a store shows: to see that a refused request left no trace.
-async fn everything(keyserver: &Keyserver<MemoryStore>, people: &[&Person]) -> String {
+pub(crate) async fn everything<S: Store>(keyserver: &Keyserver<S>, people: &[&Person]) -> String {
     let store = keyserver.store();
     let mut all = format!("{:?} {:?}", store.stats(NOW).await, store.changes(0, 1_000).await);
     for person in people {
@@ -203,7 +203,7 @@ async fn whoever_publishes_against_another_is_told_to_look_again() {
 }
 
 /// Requests that are bad in one way each, and the code that each is answered with.
-fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
+pub(crate) fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
     use ErrorCode::{InvalidManifest, ManifestConflict, NoSuchAccount};
     let mallory = Person::new(666);
     let second = person.with_device(first);
@@ -244,7 +244,7 @@ fn bad_publications(person: &Person, first: &Manifest) -> Vec<(&'static str, Key
     ]
 }
 
-fn bad_creations() -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
+pub(crate) fn bad_creations() -> Vec<(&'static str, KeyserverRequest, ErrorCode)> {
     use ErrorCode::{InvalidManifest, ManifestConflict};
     let (bob, mallory) = (Person::new(2), Person::new(666));
     let first = bob.first(0);
@@ -288,6 +288,61 @@ async fn a_manifest_from_the_future_is_told_when_it_will_do() {
     assert_eq!(refused.code, ErrorCode::InvalidManifest);
     assert_eq!(refused.retry_after, Some(Duration::from_millis(DAY)));
     assert_eq!(asking.at(publish(&person, &first, &second), at(1)).await, Ok(KeyserverReply::Done));
+}
+
+#[tokio::test]
+async fn an_accounts_manifests_have_a_rate_that_bad_ones_do_not_use_up() {
+    let mut settings = open();
+    settings.limits.manifest = Rate { burst: 2, interval: Duration::from_secs(900) };
+    let keyserver = service(settings).await;
+    let (person, first, asking) = alice(&keyserver).await;
+    for (_, request, _) in bad_publications(&person, &first) {
+        assert!(asking.ask(request).await.is_err());
+    }
+    let second = person.with_device(&first);
+    let third = person.with_device(&second);
+    let fourth = person.with_device(&third);
+    for (current, next) in [(&first, &second), (&second, &third)] {
+        assert_eq!(asking.publish(&person, current, next).await, Ok(KeyserverReply::Done));
+    }
+    let before = everything(&keyserver, &[&person]).await;
+    // From another source as well: it is the account's rate.
+    let refused = Asking::new(&keyserver, 2).publish(&person, &third, &fourth).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (ErrorCode::RateLimited, Some(Duration::from_secs(900))));
+    assert_eq!(everything(&keyserver, &[&person]).await, before);
+    let later = waxwing_wire::time::Timestamp(NOW.0 + 900_000);
+    assert_eq!(asking.at(publish(&person, &third, &fourth), later).await, Ok(KeyserverReply::Done));
+}
+
+#[tokio::test]
+async fn a_devices_uploads_have_a_rate() {
+    let mut settings = open();
+    settings.limits.upload = Rate { burst: 2, interval: Duration::from_secs(300) };
+    let keyserver = service(settings).await;
+    // Her first upload is done.
+    let (person, first, asking) = alice(&keyserver).await;
+    asking.upload(&person, &person.batch(&first, 1, 100, 1)).await.unwrap();
+    let before = everything(&keyserver, &[&person]).await;
+    let refused = asking.upload(&person, &person.batch(&first, 1, 200, 1)).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after), (ErrorCode::RateLimited, Some(Duration::from_secs(300))));
+    assert_eq!(everything(&keyserver, &[&person]).await, before);
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_uses_up_nothing_of_what_its_target_has_for_others() {
+    let mut settings = open();
+    settings.limits.one_time = Rate { burst: 2, interval: Duration::from_secs(300) };
+    let keyserver = service(settings).await;
+    let (person, ..) = alice(&keyserver).await;
+    for source in 100..110 {
+        let missing = FetchBundles::new(person.id(), vec![device_id(5)]).unwrap();
+        let reply = Asking::new(&keyserver, source).ask(KeyserverRequest::FetchBundles(missing)).await;
+        assert_eq!(code(reply), ErrorCode::NoPrekeys);
+    }
+    for (source, last_resort) in [(200, false), (201, false), (202, true)] {
+        let bundles = Asking::new(&keyserver, source).bundles(person.id(), NOW).await.unwrap();
+        assert_eq!(bundles.bundles[0].last_resort, last_resort, "{source}");
+    }
 }
 
 #[tokio::test]

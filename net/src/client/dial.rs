@@ -46,7 +46,7 @@ impl ConnectError {
         let ended = match error {
             SendError::Ended(ended) => ended,
             SendError::Stopped(code) => Ended::ClosedByPeer(code),
-            SendError::Frame(_) | SendError::Finished => Ended::ClosedHere,
+            SendError::Frame(_) | SendError::Finished | SendError::TooSlow => Ended::ClosedHere,
         };
         let host = address.hosts().first().cloned();
         Self { attempts: host.map(|host| Attempt { host, error: of_ended(ended) }).into_iter().collect() }

@@ -27,9 +27,11 @@ use crate::{
     ClientConfig, ClientConnection, CloseCode, Ended, FrameReader, FrameSender, FramedStream, SendError, StreamError,
 };
 
+mod blobs;
 mod keyserver;
 mod relay;
 
+pub use blobs::{ChunkSink, ChunkSource, TransferError};
 pub use keyserver::{BoundError, KeyserverConnection};
 pub use relay::{Backlog, BlobTransfer, Pushes, RelayConnection};
 
@@ -245,7 +247,7 @@ impl<R> Waiting<R> {
         let of_stream = match error {
             SendError::Ended(ended) => ended,
             SendError::Stopped(code) => Ended::ClosedByPeer(code),
-            SendError::Frame(_) | SendError::Finished => Ended::ClosedHere,
+            SendError::Frame(_) | SendError::Finished | SendError::TooSlow => Ended::ClosedHere,
         };
         self.lock().ended.unwrap_or(Lost::Ended(of_stream))
     }

@@ -93,7 +93,7 @@ impl RelayConnection {
         self.requests.connection().close(CloseCode::Done);
     }
 
-    fn lost(&self, error: SendError) -> RequestError {
+    pub(super) fn lost(&self, error: SendError) -> RequestError {
         self.requests.waiting.lost(error).into()
     }
 }

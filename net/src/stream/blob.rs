@@ -90,6 +90,27 @@ impl BlobStream {
         Ok(chunk?.map(|chunk| chunk.bytes))
     }
 
+    /// Puts the next bytes of chunks at the front of `piece`, as many as are there; how many, none at the end of the stream. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_into(&mut self, piece: &mut [u8]) -> Result<Option<usize>, StreamError> {
+        if self.rest.has_remaining() {
+            let count = self.rest.len().min(piece.len());
+            self.rest.split_to(count).copy_to_slice(piece.get_mut(..count).unwrap_or_default());
+            return Ok(Some(count));
+        }
+        let reading = self.recv.read(piece);
+        let read = match after(self.link.deadlines.stall) {
+            None => reading.await,
+            Some(due) => match timeout_at(due, reading).await {
+                Ok(read) => read,
+                Err(_) => return Err(self.give_up(StreamError::TooSlow)),
+            },
+        };
+        Ok(read?)
+    }
+
     /// Fills `chunk`. Not cancel-safe: what was read into it is lost.
     ///
     /// # Errors
@@ -97,12 +118,8 @@ impl BlobStream {
     pub async fn read_exact(&mut self, chunk: &mut [u8]) -> Result<(), StreamError> {
         let mut open = chunk;
         while !open.is_empty() {
-            let Some(mut bytes) = self.read().await? else { return Err(StreamError::CutShort) };
-            let count = bytes.len().min(open.len());
-            let (now, later) = open.split_at_mut_checked(count).ok_or(StreamError::CutShort)?;
-            bytes.copy_to_slice(now);
-            open = later;
-            self.rest = bytes;
+            let count = self.read_into(open).await?.ok_or(StreamError::CutShort)?;
+            open = open.get_mut(count..).unwrap_or_default();
         }
         Ok(())
     }
@@ -110,9 +127,24 @@ impl BlobStream {
     /// Sends bytes of chunks, at the pace at which the peer takes them. Not cancel-safe: give the stream up instead.
     ///
     /// # Errors
-    /// [`SendError::Stopped`] if the peer wants no more; a reply may say why.
+    /// [`SendError::Stopped`] if the peer wants no more; a reply may say why. [`SendError::TooSlow`] if it takes nothing for too long, and the
+    /// stream is closed.
     pub async fn write(&mut self, bytes: impl Into<Bytes>) -> Result<(), SendError> {
-        Ok(self.send.write_chunk(bytes.into()).await?)
+        let mut open = [bytes.into()];
+        while open.iter().any(Bytes::has_remaining) {
+            let writing = self.send.write_chunks(&mut open);
+            match after(self.link.deadlines.stall) {
+                None => drop(writing.await?),
+                Some(due) => match timeout_at(due, writing).await {
+                    Ok(written) => drop(written?),
+                    Err(_) => {
+                        self.give_up(StreamError::TooSlow);
+                        return Err(SendError::TooSlow);
+                    }
+                },
+            }
+        }
+        Ok(())
     }
 
     /// Says that nothing more is sent; reading goes on.

@@ -163,6 +163,9 @@ pub enum SendError {
     /// The stream was given up; the code says why.
     #[error("the stream was given up: {0}")]
     Stopped(CloseCode),
+    /// The peer took nothing for too long; the stream was closed.
+    #[error("the peer took nothing for too long")]
+    TooSlow,
     /// The connection is over.
     #[error(transparent)]
     Ended(Ended),

@@ -64,6 +64,16 @@ impl Echo {
         Ok(Times::new(times))
     }
 
+    /// A connection with one stream, over which one frame went.
+    pub(super) async fn idle(&self, client: &Client) -> Result<FramedStream, String> {
+        let connection = client.connect(&self.address, Service::Relay, Trust::Configured).await;
+        let stream = connection.map_err(|error| error.to_string())?.control().await;
+        let mut stream = stream.map_err(|error| error.to_string())?;
+        stream.sender.send(&[7; 12]).await.map_err(|error| error.to_string())?;
+        stream.reader.next().await.map_err(|error| error.to_string())?;
+        Ok(stream)
+    }
+
     async fn open(&self) -> Result<(Client, FramedStream), String> {
         let client = Client::new(ClientConfig::default()).map_err(|error| error.to_string())?;
         let connection = client.connect(&self.address, Service::Relay, Trust::Configured).await;

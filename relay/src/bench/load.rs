@@ -85,6 +85,14 @@ async fn sending(
     }
 }
 
+/// One put, accepted.
+pub(super) async fn put_one(connection: &RelayConnection, mailbox: MailboxId) -> Result<(), String> {
+    match connection.request(RelayRequest::Put(put(mailbox, next())?)).await {
+        Ok(RelayReply::Done) => Ok(()),
+        other => Err(format!("not accepted: {other:?}")),
+    }
+}
+
 /// Whole cycles a second: accepted, pushed to its owner, acked, and the ack on stable storage.
 pub(super) async fn cycles(place: &Place, plan: &Plan) -> Result<f64, String> {
     let owners = plan.connections.min(place.people);
@@ -132,7 +140,7 @@ pub(super) async fn cycles(place: &Place, plan: &Plan) -> Result<f64, String> {
 }
 
 /// Subscribes past what waits from rows before; the newest number.
-async fn drain(connection: &RelayConnection) -> Result<u64, String> {
+pub(super) async fn drain(connection: &RelayConnection) -> Result<u64, String> {
     let state = match connection.request(RelayRequest::MailboxState).await {
         Ok(RelayReply::MailboxState(state)) => state,
         other => return Err(format!("no state: {other:?}")),

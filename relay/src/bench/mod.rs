@@ -8,14 +8,16 @@
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
 mod batcher;
+mod blobs;
 mod echo;
+mod idle;
 mod load;
 mod place;
 mod table;
 
 pub use table::{Figure, Unit};
 
-use self::{batcher::Batcher, echo::Echo, place::Place, table::Table};
+use self::{batcher::Batcher, echo::Echo, idle::Idle, place::Place, table::Table};
 
 /// What to measure, and for how long.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Plan {
     pub connections: usize,
     /// Mailboxes that envelopes go to.
     pub mailboxes: usize,
+    /// Idle devices that each round adds, and bare connections beside them; 0: none.
+    pub idle: usize,
     /// Puts a second of the open loop; none: no open loop.
     pub rate: Option<u32>,
 }
@@ -53,12 +57,15 @@ pub fn run(plan: &Plan, out: &mut impl std::io::Write) -> Result<(), String> {
 
 async fn measure(plan: &Plan) -> Result<Table, String> {
     let mut table = Table::default();
+    if plan.idle > 0 {
+        idle(plan, &mut table).await?;
+    }
     for round in 0..plan.rounds {
         // A new store each round, so that no round finds what another left.
         let folder = plan.data.join(round.to_string());
         std::fs::create_dir(&folder).map_err(|error| error.to_string())?;
         let place = Place::open(&folder.join("store"), plan.mailboxes).await?;
-        let echo = Echo::start()?;
+        let (echo, raw) = (Echo::start()?, blobs::Raw::start()?);
         let mut batcher = Batcher::open(&folder.join("plain.sqlite")).await?;
         for in_flight in [256, 1_024] {
             let relay = load::puts(&place, plan, in_flight).await?;
@@ -85,6 +92,10 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let (fan_out, single) = (load::fan_outs(&place, plan).await?, load::puts(&place, plan, 256).await?);
         let most = place.fan_out_recipients();
         table.row(&format!("fan-out to {most}, each"), Unit::PerSecond, fan_out, &[("single puts", single)]);
+        let ((to, from), (raw_to, raw_from)) = (blobs::rates(&place, plan.time).await?, raw.rates(plan.time).await?);
+        let disk = blobs::disk(&folder, plan.time)?;
+        table.row("blob, written", Unit::Megabytes, to, &[("raw stream", raw_to), ("file, synced", disk)]);
+        table.row("blob, read", Unit::Megabytes, from, &[("raw stream", raw_from)]);
         if let Some(rate) = plan.rate {
             let times = load::open_loop(&place, plan, rate).await?;
             for (at, percent) in [("p50", 50), ("p99", 99)] {
@@ -97,6 +108,24 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let _ = writeln!(std::io::stderr(), "round {} of {} is done", round.saturating_add(1), plan.rounds);
     }
     Ok(table)
+}
+
+/// Before everything else, while no memory lies about that was given back.
+async fn idle(plan: &Plan, table: &mut Table) -> Result<(), String> {
+    let rounds = usize::try_from(plan.rounds).unwrap_or(usize::MAX);
+    let place = Place::open(&plan.data.join("idle"), plan.idle.saturating_mul(rounds).saturating_add(1)).await?;
+    let echo = Echo::start()?;
+    let mut idle = Idle::new(&place, &echo)?;
+    // One of each, for what is made once.
+    idle.more(1).await?;
+    for _ in 1..=plan.rounds {
+        let (subscribed, bare) = idle.more(plan.idle).await?;
+        table.row("idle and subscribed, each", Unit::Bytes, subscribed, &[("bare connection", bare)]);
+    }
+    let count = idle.end().await?;
+    let _ = writeln!(std::io::stderr(), "{count} idle subscribers stood, and an envelope came to each");
+    place.close().await;
+    Ok(())
 }
 
 /// Times of one kind.

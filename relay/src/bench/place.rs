@@ -71,16 +71,28 @@ impl Place {
     /// A connection that owns a mailbox.
     pub(super) async fn owner(&self, number: usize) -> Result<(Client, RelayConnection), String> {
         let (client, connection) = self.connect().await?;
-        let key = owner_key(number);
-        let proof = Authenticate { mailbox: key.mailbox(), signature: key.prove(&connection.exporter()) };
-        match connection.request(RelayRequest::Authenticate(proof)).await {
-            Ok(RelayReply::Done) => Ok((client, connection)),
-            other => Err(format!("not the owner: {other:?}")),
-        }
+        prove(&connection, number).await?;
+        Ok((client, connection))
+    }
+
+    /// Likewise, beside others over one socket.
+    pub(super) async fn owner_over(&self, client: &Client, number: usize) -> Result<RelayConnection, String> {
+        let connection = client.relay(&self.address, Trust::Configured).await.map_err(|error| error.to_string())?;
+        prove(&connection, number).await?;
+        Ok(connection)
     }
 
     pub(super) fn fan_out_recipients(&self) -> usize {
         self.people.min(1_000)
+    }
+}
+
+async fn prove(connection: &RelayConnection, number: usize) -> Result<(), String> {
+    let key = owner_key(number);
+    let proof = Authenticate { mailbox: key.mailbox(), signature: key.prove(&connection.exporter()) };
+    match connection.request(RelayRequest::Authenticate(proof)).await {
+        Ok(RelayReply::Done) => Ok(()),
+        other => Err(format!("not the owner: {other:?}")),
     }
 }
 

@@ -6,8 +6,12 @@ use std::io;
 pub enum Unit {
     /// More is better.
     PerSecond,
+    /// A second; more is better.
+    Megabytes,
     /// Less is better.
     Microseconds,
+    /// Likewise.
+    Bytes,
 }
 
 /// A row's name, its figures round by round, and those of what it is compared with.
@@ -41,9 +45,11 @@ impl Table {
         for Figure { name, unit, rounds, beside } in &self.0 {
             let unit = match unit {
                 Unit::PerSecond => "/s",
+                Unit::Megabytes => "MB/s",
                 Unit::Microseconds => "µs",
+                Unit::Bytes => "B",
             };
-            write!(out, "{name:<36}{:>10.0} {unit:<3}", median(rounds))?;
+            write!(out, "{name:<36}{:>10.0} {unit:<4}", median(rounds))?;
             for (other, figures) in beside {
                 // The ratio of each round, so that what slows both slows neither.
                 let ratios: Vec<_> = rounds.iter().zip(figures).map(|(one, other)| one / other).collect();

@@ -165,6 +165,16 @@ impl Lanes {
         lanes
     }
 
+    /// As [`Self::of_rows`] takes them: the next number, and all lanes but the strangers' that have not ended.
+    pub(super) fn rows(&mut self, now: Timestamp) -> (u32, Vec<LaneRow>) {
+        self.drop_ended(now);
+        let row = |lane: &Place| {
+            let Place { number, kind, lineage, hash, ends, admitted, .. } = *lane;
+            Some(LaneRow { number, kind, lineage, hash: hash?, ends, admitted })
+        };
+        (self.next, self.places.iter().filter_map(row).collect())
+    }
+
     /// The lane of a key that has not ended. Looks at each lane, whichever it is.
     pub(super) fn find(&mut self, via: Via, now: Timestamp) -> Option<usize> {
         self.drop_ended(now);

@@ -298,6 +298,11 @@ impl Ledger {
         }
     }
 
+    /// As [`Self::with_lanes`] takes them: the number of the next lane, and lanes.
+    pub fn lanes(&mut self, now: Timestamp) -> (u32, Vec<LaneRow>) {
+        self.lanes.rows(now)
+    }
+
     /// What adding a lane changes (spec §17.2.4). [`Self::apply`] makes it so.
     ///
     /// # Errors

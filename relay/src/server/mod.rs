@@ -3,10 +3,11 @@
 //! ```text
 //! Listener ─ accept ─▶ task of a connection ─▶ Session ─▶ Store
 //! ```
-//! Invariants: one task a connection, and none a request; whatever a connection does ends that connection at most.
+//! Invariants: one task a connection and one a blob stream, and none a request; whatever a connection does ends that connection at most.
 //! Not here: what requests mean ([`crate::service`]), QUIC (`waxwing-net`), files and signals (`waxwing_net::process`).
 use std::{
     hash::{BuildHasher as _, RandomState},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use crate::{
     store::Store,
 };
 
+mod blobs;
 mod connection;
 mod streams;
 
@@ -30,6 +32,7 @@ pub async fn serve<S: Store>(
     deadline: Duration,
 ) -> Drained {
     let mut connections = JoinSet::new();
+    let blobs = Arc::new(blobs::Blobs::new(relay.settings().blob_streams_per_source));
     // `waxwing-net` gives a source that prints nothing and can only be compared; rates want a number.
     let numbers = RandomState::new();
     {
@@ -41,7 +44,7 @@ pub async fn serve<S: Store>(
                 accepted = listener.accept() => match accepted {
                     Some(connection) => {
                         let source = Source(numbers.hash_one(connection.source()));
-                        connections.spawn(connection::serve(connection, source, relay.clone()));
+                        connections.spawn(connection::serve(connection, source, relay.clone(), Arc::clone(&blobs)));
                     }
                     None => break,
                 },

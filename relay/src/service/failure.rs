@@ -4,8 +4,8 @@ use std::time::Duration;
 use waxwing_wire::frame::{ErrorCode, ServerError};
 
 use crate::store::{
-    AckError, CreateError, LaneError, MailboxError, PutError, RegisterCreateError, RegisterError, Unavailable,
-    WatchError,
+    AckError, BlobCreateError, BlobError, BlobReadError, BlobWriteError, CreateError, LaneError, MailboxError,
+    PutError, RegisterCreateError, RegisterError, Unavailable, WatchError,
 };
 
 /// Why a request was not done.
@@ -20,6 +20,11 @@ impl Failure {
     /// As often as it is allowed.
     pub(crate) fn rate(retry_after: Duration) -> Self {
         Self::later(ErrorCode::RateLimited, retry_after)
+    }
+
+    /// When others are done.
+    pub(crate) fn soon(code: ErrorCode) -> Self {
+        Self::later(code, COME_BACK)
     }
 
     pub(crate) fn draining() -> Self {
@@ -83,6 +88,10 @@ codes! {
     WatchError { CursorAhead => CursorAhead, Refused => Refused }
     RegisterCreateError { Invite => NotAdmitted, Taken => Taken }
     RegisterError { Refused => Refused }
+    BlobCreateError { Size => BlobRange, Taken => Taken, Invite => NotAdmitted }
+    BlobError { Refused => Refused }
+    BlobReadError { Refused => Refused, Range => BlobRange, Incomplete => BlobIncomplete }
+    BlobWriteError { Refused => Refused, Range => BlobRange, Superseded => BlobRange }
     AckError { CursorAhead => CursorAhead, Refused => Refused }
 }
 

@@ -1,4 +1,4 @@
-//! What a relay does, without a transport. Implements spec/17-relay.md §17.10 to §17.16, §17.20 and §17.21.
+//! What a relay does, without a transport. Implements spec/17-relay.md §17.10 to §17.16, §17.20 to §17.22.
 //!
 //! ```text
 //! Relay ──session(exporter, outbox)──▶ Session ──handle(request)──▶ future: drive it, it fills the outbox
@@ -21,6 +21,7 @@ use waxwing_wire::{
 use crate::store::Store;
 
 mod admission;
+mod blobs;
 mod counters;
 mod failure;
 mod fan_out;
@@ -37,6 +38,7 @@ mod subscription;
 use self::{admission::Challenges, rates::Buckets, registers::Allowances};
 pub use self::{
     admission::{AdmissionSettings, invite_hash},
+    blobs::{BlobAnswer, BlobEnd},
     counters::{Counters, RequestKind},
     outbox::{Gone, Outbox},
     rates::{Rate, Rates, Source},
@@ -52,6 +54,7 @@ pub(crate) struct Inner<S> {
     pub(crate) settings: Settings,
     pub(crate) challenges: Challenges,
     pub(crate) allowances: Allowances,
+    pub(crate) blob_allowances: Allowances,
     pub(crate) buckets: Buckets,
     /// Verifies proofs for mailboxes that do not exist, so that they take as long; nobody has its private half.
     pub(crate) nobody: OwnerPublicKey,
@@ -66,9 +69,13 @@ impl<S: Store> Relay<S> {
         rng.fill_bytes(&mut secret);
         let challenges = Challenges::new(secret);
         let nobody = OwnerKey::generate(rng).public_key();
-        let (allowances, counters) = (Allowances::default(), Counters::default());
+        let allowances = Allowances::new(registers::REGISTERS_PER_HOUR);
+        let blob_allowances = Allowances::new(blobs::BLOBS_PER_HOUR);
+        let counters = Counters::default();
         let buckets = Buckets::new(settings.rates);
-        Self(Arc::new(Inner { store, settings, challenges, allowances, buckets, nobody, counters, clock }))
+        let inner =
+            Inner { store, settings, challenges, allowances, blob_allowances, buckets, nobody, counters, clock };
+        Self(Arc::new(inner))
     }
 
     /// A connection begins, from `source`. `exporter` is what both of its ends export (spec §11.11.1); what the client gets goes to `outbox`.

@@ -44,18 +44,20 @@ pub struct Rates {
     pub mailboxes: Rate,
     /// Registers, by whatever admission.
     pub registers: Rate,
+    /// Blobs, by whatever admission.
+    pub blobs: Rate,
 }
 
 impl Default for Rates {
-    /// 10 mailboxes at once and one a minute; 64 registers at once and one a minute.
+    /// 10 mailboxes at once and one a minute; 64 registers at once and one a minute; 64 blobs at once and one each 10 s.
     fn default() -> Self {
-        Self { mailboxes: Rate::new(10, 60), registers: Rate::new(64, 60) }
+        Self { mailboxes: Rate::new(10, 60), registers: Rate::new(64, 60), blobs: Rate::new(64, 10) }
     }
 }
 
 impl Rates {
     /// None at all: for load generators and relays behind something that limits.
-    pub const UNLIMITED: Self = Self { mailboxes: Rate::UNLIMITED, registers: Rate::UNLIMITED };
+    pub const UNLIMITED: Self = Self { mailboxes: Rate::UNLIMITED, registers: Rate::UNLIMITED, blobs: Rate::UNLIMITED };
 }
 
 /// The buckets of one process.
@@ -63,11 +65,16 @@ impl Rates {
 pub(crate) struct Buckets {
     pub(super) mailboxes: Bucket<Source>,
     pub(super) registers: Bucket<Source>,
+    pub(super) blobs: Bucket<Source>,
 }
 
 impl Buckets {
     pub(super) fn new(rates: Rates) -> Self {
-        Self { mailboxes: Bucket::new(rates.mailboxes), registers: Bucket::new(rates.registers) }
+        Self {
+            mailboxes: Bucket::new(rates.mailboxes),
+            registers: Bucket::new(rates.registers),
+            blobs: Bucket::new(rates.blobs),
+        }
     }
 }
 

@@ -100,9 +100,12 @@ fn failed(error: RegisterWriteError) -> Failure {
     }
 }
 
-/// How many registers each owner made in this hour. In memory alone, so that nothing on disk joins a register to a mailbox.
-#[derive(Debug, Default)]
-pub(crate) struct Allowances(Mutex<Hour>);
+/// How many registers, or blobs, each owner made in this hour. In memory alone, so that nothing on disk joins one to a mailbox.
+#[derive(Debug)]
+pub(crate) struct Allowances {
+    each: u32,
+    hour: Mutex<Hour>,
+}
 
 #[derive(Debug, Default)]
 struct Hour {
@@ -111,15 +114,20 @@ struct Hour {
 }
 
 impl Allowances {
-    /// One of [`REGISTERS_PER_HOUR`].
-    fn take(&self, owner: MailboxId, now: Timestamp) -> Result<(), Failure> {
+    /// So many an hour.
+    pub(super) fn new(each: u32) -> Self {
+        Self { each, hour: Mutex::default() }
+    }
+
+    /// One of them.
+    pub(super) fn take(&self, owner: MailboxId, now: Timestamp) -> Result<(), Failure> {
         let (number, into) = (now.as_millis().div_euclid(HOUR), now.as_millis().rem_euclid(HOUR));
-        let mut hour = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
         if hour.number != number {
             *hour = Hour { number, made: HashMap::new() };
         }
         let made = hour.made.entry(owner).or_default();
-        if *made >= REGISTERS_PER_HOUR {
+        if *made >= self.each {
             let retry_after = Some(Duration::from_millis(HOUR.saturating_sub(into)));
             return Err(Failure(ServerError { code: ErrorCode::RateLimited, retry_after }));
         }
@@ -131,6 +139,6 @@ impl Allowances {
 /// Milliseconds.
 const HOUR: u64 = 3_600_000;
 /// A client has some of its own, and one for each group that it hosts.
-const REGISTERS_PER_HOUR: u32 = 32;
+pub(super) const REGISTERS_PER_HOUR: u32 = 32;
 /// §14.7.4.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);

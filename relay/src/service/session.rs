@@ -105,12 +105,12 @@ impl<S: Store, O: Outbox> Session<S, O> {
         let _ = self.outbox.control(&ServerFrame::Push(push)).await;
     }
 
-    fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
 
     /// Resolves when the relay stops.
-    pub(super) async fn drain_begins(&self) {
+    pub(crate) async fn drain_begins(&self) {
         let mut draining = self.draining.subscribe();
         // The sender lives as long as this session.
         let _ = draining.wait_for(|draining| *draining).await;
@@ -168,13 +168,13 @@ impl<S: Store, O: Outbox> Session<S, O> {
             RelayRequest::ReadRegister(read) => self.read_register(&read).await,
             RelayRequest::AwaitRegister(wait) => self.await_register(&wait).await,
             RelayRequest::DeleteRegister(delete) => self.delete_register(&delete).await,
-            // A subscription is begun where its future is made; blobs are not served yet.
-            RelayRequest::Subscribe(_)
-            | RelayRequest::CreateBlob(_)
-            | RelayRequest::BlobStatus(_)
-            | RelayRequest::DeleteBlob(_)
-            | RelayRequest::WriteBlob(_)
-            | RelayRequest::ReadBlob(_) => Err(ErrorCode::Unexpected.into()),
+            RelayRequest::CreateBlob(create) => self.create_blob(create).await,
+            RelayRequest::BlobStatus(status) => self.blob_status(&status),
+            RelayRequest::DeleteBlob(delete) => self.delete_blob(&delete).await,
+            // A subscription is begun where its future is made; chunks have streams of their own.
+            RelayRequest::Subscribe(_) | RelayRequest::WriteBlob(_) | RelayRequest::ReadBlob(_) => {
+                Err(ErrorCode::Unexpected.into())
+            }
         }
     }
 
@@ -222,7 +222,7 @@ impl<S: Store, O: Outbox> Session<S, O> {
         Ok(Ok(()))
     }
 
-    fn malformed(&self) -> ErrorCode {
+    pub(super) fn malformed(&self) -> ErrorCode {
         self.server().counters.count_failed(ErrorCode::Malformed);
         ErrorCode::Malformed
     }

@@ -12,14 +12,20 @@ pub struct Settings {
     pub limits: Limits,
     /// What a source may make.
     pub rates: Rates,
+    /// Streams of blobs that the connections of one source may have at once.
+    pub blob_streams_per_source: u32,
     /// The signed statement that this server moved (spec §11.9), as it was signed.
     pub moved: Option<Vec<u8>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        // Blobs are not served yet: 0 says so (spec §17.15).
-        let limits = Limits { blob_bytes: 0, ..Limits::default() };
-        Self { admission: AdmissionSettings::default(), limits, rates: Rates::default(), moved: None }
+        Self {
+            admission: AdmissionSettings::default(),
+            limits: Limits::default(),
+            rates: Rates::default(),
+            blob_streams_per_source: 64,
+            moved: None,
+        }
     }
 }

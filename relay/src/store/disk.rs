@@ -14,13 +14,18 @@ use waxwing_wire::{
 
 use super::{
     Commit, Unavailable,
+    blobs::{Blob, Recorded, Turn},
+    invites::InviteId,
     mailbox::Mailbox,
     registers::{Register, Version},
 };
-use crate::ledger::{LaneChange, Pool};
+use crate::ledger::{LaneChange, LaneRow, Pool};
 
-/// Keeps envelopes by place, and rows about mailboxes.
+/// Keeps envelopes by place, rows about mailboxes, and blobs by number.
 pub trait Disk: Send + Sync + 'static {
+    /// An open file of a blob.
+    type Blob: BlobFile;
+
     /// Waits until there is room for so many bytes among what is pushed and not written yet.
     fn room(&self, bytes: usize) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
@@ -50,6 +55,40 @@ pub trait Disk: Send + Sync + 'static {
         first: u64,
         count: u32,
     ) -> impl Future<Output = Result<(VersionHash, Vec<RegisterEntry>), Unavailable>> + Send;
+
+    /// The file of a blob; made for who writes, if it is not there.
+    fn open_blob(&self, blob: u64, access: Access) -> impl Future<Output = Result<Self::Blob, Unavailable>> + Send;
+
+    /// How many envelopes are to be forgotten, and are still there.
+    fn forgetting(&self) -> u64;
+
+    /// Removes the file of a blob whose row is gone, at some time.
+    fn remove_blob(&self, blob: u64);
+}
+
+/// An open file of a blob. Clones are the same one, and so is whatever goes on with it after the future that asked for it is dropped: only
+/// when all of that is over is the writer's turn given back.
+pub trait BlobFile: Clone + Send + Sync + 'static {
+    /// Writes all of it.
+    fn write(&self, at: u64, bytes: Vec<u8>) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Brings what is in the file, and the file's name, onto stable storage.
+    fn sync(&self) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Makes it no longer than this.
+    fn cut(&self, length: u64) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// So many bytes.
+    fn read(&self, at: u64, count: usize) -> impl Future<Output = Result<Vec<u8>, Unavailable>> + Send;
+}
+
+/// What a blob's file is opened for.
+#[derive(Debug)]
+pub enum Access {
+    /// Whoever has the blob's turn.
+    Write(Turn),
+    /// Anybody.
+    Read,
 }
 
 /// An envelope to be kept.
@@ -129,21 +168,33 @@ pub enum Urgency {
 #[derive(Debug)]
 pub enum Change {
     /// A mailbox, and the invitation that is spent for it.
-    Create { mailbox: Arc<Mailbox>, invite: Option<[u8; 32]> },
+    Create { mailbox: Arc<Mailbox>, invite: Option<InviteId> },
+    /// A mailbox of another relay, with its lanes; what waits in it was inserted before.
+    Import { mailbox: Arc<Mailbox>, next_lane: u32, lanes: Vec<LaneRow> },
     /// Its lanes.
     Lanes { mailbox: u64, change: LaneChange },
     /// It is no more; what remains is the hash of its close capability, if it was closed.
     Remove { mailbox: u64, closed: Option<Closed> },
+    /// What remains of one that is not there.
+    Close(Closed),
     /// Nor is that.
     ForgetClosed { mailbox: MailboxId },
-    /// An invitation, by its hash.
-    Invite { hash: [u8; 32] },
+    /// An invitation, by its hash, and below which.
+    Mint { id: InviteId, hash: [u8; 32], below: Option<InviteId> },
+    /// Invitations that are not to serve.
+    Revoke { tree: Vec<InviteId> },
     /// A register with its first version, and the invitation that is spent for it.
-    CreateRegister { register: Arc<Register>, version: Version, invite: Option<[u8; 32]> },
+    CreateRegister { register: Arc<Register>, version: Version, invite: Option<InviteId> },
     /// A version, and what is evicted for it.
     WriteRegister { version: Version },
     /// A register is no more.
     DeleteRegister { register: u64 },
+    /// A blob without chunks, and the invitation that is spent for it.
+    CreateBlob { blob: Arc<Blob>, invite: Option<InviteId> },
+    /// How much of a blob is there.
+    RecordBlob(Recorded),
+    /// A blob is no more; its file goes afterwards.
+    DeleteBlob { blob: u64 },
 }
 
 /// What is known of a closed mailbox.

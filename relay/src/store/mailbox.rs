@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) scheduled: Timestamp,
     /// The newest of what was asked to be forgotten.
     pub(crate) forgetting: Commit,
+    /// The newest number when a watcher went: up to it, things have been shown.
+    pub(crate) shown: u64,
     /// Closed or deleted.
     pub(crate) ended: bool,
 }
@@ -59,6 +61,7 @@ impl Mailbox {
             watcher: None,
             scheduled: Timestamp(u64::MAX),
             forgetting: Commit::done(),
+            shown: 0,
             ended: false,
         };
         Self { number, id, owner_key, close_hash, born, inner: Mutex::new(inner) }

@@ -8,7 +8,7 @@
 //! not, except that an envelope is shown to its owner beside the commit.
 use core::time::Duration;
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex,
@@ -27,10 +27,12 @@ use waxwing_wire::{
 
 use super::{
     AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
-    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, Via, WatchError, Watched, Watcher,
+    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, UnblockError, Via, WatchError, Watched, Watcher,
+    blobs::{BlobDirectory, BlobRules},
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
+    invites::{Invitation, InvitationState, InviteError, InviteId, Invites},
     lock,
     mailbox::{Inner, Mailbox, Pending},
     registers::{RegisterDirectory, RegisterRules},
@@ -50,12 +52,20 @@ pub struct Rules {
     pub log: usize,
     /// What a register holds and takes at most.
     pub register: RegisterRules,
+    /// What blobs may take.
+    pub blobs: BlobRules,
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour.
+    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
     fn default() -> Self {
-        Self { quota: Quota::default(), remembered: 4 << 20, log: 32 << 20, register: RegisterRules::default() }
+        Self {
+            quota: Quota::default(),
+            remembered: 4 << 20,
+            log: 32 << 20,
+            register: RegisterRules::default(),
+            blobs: BlobRules::default(),
+        }
     }
 }
 
@@ -79,14 +89,26 @@ pub(crate) struct Shared<D> {
     pub(crate) run: u64,
     pub(crate) directory: Directory,
     pub(crate) registers: RegisterDirectory,
+    pub(crate) blobs: BlobDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
-    pub(crate) invites: Mutex<HashSet<[u8; 32]>>,
-    /// The number of the next mailbox or register.
+    pub(crate) invites: Mutex<Invites>,
+    /// Mailboxes that are being imported, by number: in no directory yet.
+    pub(crate) arriving: Mutex<HashMap<u64, Arc<Mailbox>>>,
+    counts: Counts,
+    /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
     remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
     turns: Vec<Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// What happened since the store was opened.
+#[derive(Debug, Default)]
+struct Counts {
+    expired: AtomicU64,
+    turned_away: AtomicU64,
+    shown_again: AtomicU64,
 }
 
 /// Keyed hashes of identities.
@@ -135,14 +157,113 @@ impl<D: Disk> Mailboxes<D> {
             run,
             directory: Directory::new(tags.secret()),
             registers: RegisterDirectory::new(tags.secret()),
+            blobs: BlobDirectory::new(tags.secret()),
             calendar: Calendar::default(),
             tags,
             invites: Mutex::default(),
+            arriving: Mutex::default(),
+            counts: Counts::default(),
             next: AtomicU64::new(1),
             remembered: (0..SHARDS).map(|_| Mutex::new(Remembered::new(each))).collect(),
             turns: (0..SHARDS).map(|_| Arc::default()).collect(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Adds an invitation, by its hash, below another or none; its number.
+    ///
+    /// # Errors
+    /// [`InviteError`]; there is no new one.
+    pub async fn mint(&self, hash: [u8; 32], below: Option<InviteId>) -> Result<InviteId, InviteError> {
+        let shared = Arc::clone(&self.shared);
+        let (id, new) = lock(&shared.invites).number(&hash, below)?;
+        if new {
+            let settle = move |outcome: Result<(), Unavailable>| {
+                if outcome.is_ok() {
+                    let invitation = Invitation { id, below, state: InvitationState::Open };
+                    lock(&shared.invites).insert(invitation, Some(hash), false);
+                }
+            };
+            self.shared.disk.change(Change::Mint { id, hash, below }, Box::new(settle)).await?;
+        }
+        Ok(id)
+    }
+
+    /// Ends an invitation and all below it that have not served; how many that were.
+    ///
+    /// # Errors
+    /// [`InviteError`]; nothing has changed.
+    pub async fn revoke(&self, id: InviteId) -> Result<u64, InviteError> {
+        let tree = lock(&self.shared.invites).tree(id)?;
+        let (shared, row) = (Arc::clone(&self.shared), Change::Revoke { tree: tree.clone() });
+        let (ended, told) = (Arc::new(AtomicU64::new(0)), tree);
+        let counted = Arc::clone(&ended);
+        let settle = move |outcome: Result<(), Unavailable>| {
+            if outcome.is_ok() {
+                counted.store(lock(&shared.invites).revoke(&told), Ordering::Relaxed);
+            }
+        };
+        self.shared.disk.change(row, Box::new(settle)).await?;
+        Ok(ended.load(Ordering::Relaxed))
+    }
+
+    /// All invitations, in the order in which they were made.
+    #[must_use]
+    pub fn invitations(&self) -> Vec<Invitation> {
+        lock(&self.shared.invites).list()
+    }
+
+    /// Ends a mailbox, also one that is not there, until [`Self::unblock`]: everything in it is forgotten, and nobody makes it anew.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; it is not blocked.
+    pub async fn block(&self, id: &MailboxId) -> Result<(), Unavailable> {
+        let turn = self.shared.turn(id.as_bytes()).await?;
+        // The hash of a capability that nobody has.
+        let close_hash = self.shared.directory.nobody().close_hash;
+        let closed = Closed { mailbox: *id, close_hash, until: FOR_GOOD };
+        if let Some(found) = self.shared.directory.live(id) {
+            return self.remove(&found, Some(closed), turn).await;
+        }
+        self.close_absent(closed, turn).await
+    }
+
+    /// What remains of a mailbox that is not there. `turn` is its own.
+    pub(crate) fn close_absent(&self, closed: Closed, turn: Turn) -> Commit {
+        let shared = Arc::clone(&self.shared);
+        self.shared.disk.change(
+            Change::Close(closed),
+            Box::new(move |outcome| {
+                if outcome.is_ok() {
+                    shared.directory.insert(closed.mailbox, Entry::Closed(closed));
+                    shared.calendar.add(closed.until, closed.mailbox);
+                }
+                drop(turn);
+            }),
+        )
+    }
+
+    /// Lets the mailbox be made again.
+    ///
+    /// # Errors
+    /// [`UnblockError`]; nothing has changed.
+    pub async fn unblock(&self, id: &MailboxId) -> Result<(), UnblockError> {
+        let turn = self.shared.turn(id.as_bytes()).await?;
+        match self.shared.directory.entry(id) {
+            Some(Entry::Closed(closed)) if closed.until == FOR_GOOD => {}
+            _ => return Err(UnblockError::NotBlocked),
+        }
+        let (shared, mailbox) = (Arc::clone(&self.shared), *id);
+        let commit = self.shared.disk.change(
+            Change::ForgetClosed { mailbox },
+            Box::new(move |outcome| {
+                if outcome.is_ok() {
+                    shared.directory.remove(&mailbox);
+                }
+                drop(turn);
+            }),
+        );
+        Ok(commit.await?)
     }
 
     async fn change_lanes(
@@ -218,7 +339,7 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    fn forget(&self, inner: &mut Inner, gone: &[Held], urgency: Urgency) {
+    pub(crate) fn forget(&self, inner: &mut Inner, gone: &[Held], urgency: Urgency) {
         if !gone.is_empty() {
             let spots = gone.iter().map(|held| Spot { place: held.place, back: held.back }).collect();
             inner.forgetting = self.disk.forget(spots, urgency);
@@ -228,6 +349,7 @@ impl<D: Disk> Shared<D> {
     /// Forgets what has ended, and looks here again when the next of it does.
     pub(crate) fn sweep(&self, inner: &mut Inner, id: MailboxId, now: Timestamp) {
         let gone = inner.ledger.expire(now);
+        self.counts.expired.fetch_add(u64::try_from(gone.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.forget(inner, &gone, Urgency::Later);
         self.schedule(inner, id);
     }
@@ -275,7 +397,12 @@ impl<D: Disk> Shared<D> {
                 return Ok(Admitted { repeated: true, commit });
             }
             Ok(Admission::Acked) => return Ok(Admitted { repeated: true, commit: Commit::done() }),
-            Err(denied) => return Err(told(denied, inner.watcher.as_ref(), now)),
+            Err(denied) => {
+                if let Denied::Full(_) = denied {
+                    self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+                }
+                return Err(told(denied, inner.watcher.as_ref(), now));
+            }
         };
         let ends = now.saturating_add(new.life.duration());
         let ticket = self.disk.insert(Insert {
@@ -335,21 +462,23 @@ impl<D: Disk> Store for Mailboxes<D> {
             Some(Entry::Closed(closed)) if closed.until > now => return Err(CreateError::Taken),
             Some(Entry::Closed(_)) | None => {}
         }
-        if let Some(invite) = new.invite
-            && !lock(&shared.invites).remove(&invite)
-        {
-            return Err(CreateError::Invite);
-        }
+        let invite = match new.invite.map(|hash| lock(&shared.invites).take(&hash)) {
+            None => None,
+            Some(taken) => Some(taken.ok_or(CreateError::Invite)?),
+        };
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let ledger = Ledger::new(shared.rules.quota, 0);
         let mailbox = Arc::new(Mailbox::new(number, id, new.owner_key, new.close_hash, shared.run, ledger));
-        let (keeping, row) = (Arc::clone(shared), Change::Create { mailbox: Arc::clone(&mailbox), invite: new.invite });
+        let (keeping, row) = (
+            Arc::clone(shared),
+            Change::Create { mailbox: Arc::clone(&mailbox), invite: invite.map(|taken| taken.id) },
+        );
         let commit = shared.disk.change(
             row,
             Box::new(move |outcome| {
-                match (outcome, new.invite) {
+                match (outcome, invite) {
                     (Ok(()), _) => keeping.directory.insert(id, Entry::Live(mailbox)),
-                    (Err(Unavailable), Some(invite)) => drop(lock(&keeping.invites).insert(invite)),
+                    (Err(Unavailable), Some(taken)) => lock(&keeping.invites).give_back(taken),
                     (Err(Unavailable), None) => {}
                 }
                 drop(turn);
@@ -359,24 +488,30 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn add_invite(&self, hash: [u8; 32]) -> Result<(), Unavailable> {
-        let shared = Arc::clone(&self.shared);
-        let settle = move |outcome: Result<(), Unavailable>| {
-            if outcome.is_ok() {
-                lock(&shared.invites).insert(hash);
-            }
-        };
-        self.shared.disk.change(Change::Invite { hash }, Box::new(settle)).await
+        // Below none, nothing else can be the matter.
+        self.mint(hash, None).await.map(drop).map_err(|_| Unavailable)
     }
 
     fn stats(&self) -> Stats {
         let shared = &self.shared;
+        let (blobs, blob_bytes) = shared.blobs.usage();
+        let Counts { expired, turned_away, shown_again } = &shared.counts;
         let mut stats = Stats {
+            forgetting: shared.disk.forgetting(),
+            expired: expired.load(Ordering::Relaxed),
+            turned_away: turned_away.load(Ordering::Relaxed),
+            shown_again: shown_again.load(Ordering::Relaxed),
+            blobs: u64::try_from(blobs).unwrap_or(u64::MAX),
+            blob_bytes,
             registers: u64::try_from(shared.registers.count()).unwrap_or(u64::MAX),
-            open_invitations: u64::try_from(lock(&shared.invites).len()).unwrap_or(u64::MAX),
+            open_invitations: u64::try_from(lock(&shared.invites).open()).unwrap_or(u64::MAX),
             ..Stats::default()
         };
         shared.directory.each_live(|mailbox| {
-            let used = mailbox.lock().ledger.usage();
+            let inner = mailbox.lock();
+            let (used, ends) = (inner.ledger.usage(), inner.ledger.earliest_end());
+            drop(inner);
+            stats.first_end = stats.first_end.into_iter().chain(ends).min();
             stats.mailboxes = stats.mailboxes.saturating_add(1);
             stats.envelopes = stats.envelopes.saturating_add(used.envelopes.into());
             stats.envelope_bytes = stats.envelope_bytes.saturating_add(used.bytes);
@@ -507,8 +642,11 @@ impl<D: Disk> Store for Mailboxes<D> {
         }
         let waiting = inner.ledger.waiting(after);
         if let Some(before) = inner.watcher.replace(watcher) {
+            inner.shown = newest;
             before.superseded();
         }
+        let again = waiting.saturating_sub(inner.ledger.waiting(after.max(inner.shown)));
+        self.shared.counts.shown_again.fetch_add(again.into(), Ordering::Relaxed);
         Ok(Watched { newest, waiting })
     }
 
@@ -517,6 +655,9 @@ impl<D: Disk> Store for Mailboxes<D> {
             let mut inner = found.lock();
             let is_it = inner.watcher.as_ref().is_some_and(|current| Arc::ptr_eq(current, watcher));
             let taken = if is_it { inner.watcher.take() } else { None };
+            if is_it {
+                inner.shown = inner.ledger.newest();
+            }
             // Whatever a watcher does when it is dropped, it does without the lock.
             drop(inner);
             drop(taken);
@@ -575,7 +716,7 @@ impl<D: Disk> Store for Mailboxes<D> {
         for commit in commits {
             commit.await?;
         }
-        Ok(more)
+        Ok(self.expire_blobs(now, AT_ONCE).await? || more)
     }
 }
 
@@ -648,5 +789,7 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
 
 /// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
 const AT_ONCE: usize = 64;
+/// The end of what ends only when the operator says so; the largest that a row takes.
+pub(crate) const FOR_GOOD: Timestamp = Timestamp(i64::MAX.unsigned_abs());
 /// The longest `retry_after` (spec §13.5).
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);

@@ -1,7 +1,7 @@
 //! A store in memory, for tests, simulated worlds and relays that may forget. Nothing in it outlives the process.
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use waxwing_wire::{
@@ -11,7 +11,7 @@ use waxwing_wire::{
 
 use super::{
     Commit, Unavailable,
-    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Access, BlobFile, Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
     mailboxes::{Mailboxes, Rules},
 };
@@ -36,9 +36,12 @@ struct Kept {
     last: u64,
     envelopes: HashMap<u64, (DeliveryId, Content)>,
     versions: BTreeMap<(u64, u64), (VersionHash, RegisterEntry)>,
+    blobs: HashMap<u64, Arc<Mutex<Vec<u8>>>>,
 }
 
 impl Disk for Memory {
+    type Blob = BytesOfBlob;
+
     async fn room(&self, _: usize) -> Result<(), Unavailable> {
         Ok(())
     }
@@ -105,5 +108,51 @@ impl Disk for Memory {
         let starts = versions.first().filter(|((_, version), _)| *version == first);
         let Some((_, (before, _))) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
         Ok((*before, versions.iter().map(|(_, (_, entry))| entry.clone()).collect()))
+    }
+    async fn open_blob(&self, blob: u64, access: Access) -> Result<BytesOfBlob, Unavailable> {
+        let bytes = Arc::clone(lock(&self.0).blobs.entry(blob).or_default());
+        Ok(BytesOfBlob { bytes, _access: Arc::new(access) })
+    }
+
+    fn forgetting(&self) -> u64 {
+        0
+    }
+
+    fn remove_blob(&self, blob: u64) {
+        lock(&self.0).blobs.remove(&blob);
+    }
+}
+
+/// The bytes of a blob.
+#[derive(Clone, Debug)]
+pub struct BytesOfBlob {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    _access: Arc<Access>,
+}
+
+impl BlobFile for BytesOfBlob {
+    async fn write(&self, at: u64, bytes: Vec<u8>) -> Result<(), Unavailable> {
+        let at = usize::try_from(at).map_err(|_| Unavailable)?;
+        let mut kept = lock(&self.bytes);
+        kept.truncate(at);
+        kept.resize(at, 0);
+        kept.extend(bytes);
+        Ok(())
+    }
+
+    async fn sync(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn cut(&self, length: u64) -> Result<(), Unavailable> {
+        lock(&self.bytes).truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    async fn read(&self, at: u64, count: usize) -> Result<Vec<u8>, Unavailable> {
+        let at = usize::try_from(at).map_err(|_| Unavailable)?;
+        let kept = lock(&self.bytes);
+        let bytes = kept.get(at..at.checked_add(count).ok_or(Unavailable)?);
+        bytes.map(<[u8]>::to_vec).ok_or(Unavailable)
     }
 }

@@ -22,10 +22,13 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
+mod blobs;
 mod calendar;
+mod carried;
 mod commit;
 mod directory;
 mod disk;
+mod invites;
 mod mailbox;
 mod mailboxes;
 mod memory;
@@ -33,17 +36,23 @@ mod registers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use blobs::{
+    BlobCreateError, BlobError, BlobReadError, BlobRules, BlobWriteError, Blobs, Download, Downloading, NewBlob,
+    Upload, Uploading,
+};
+pub use carried::{Export, ExportError, Import, ImportError};
 pub use commit::Commit;
+pub use invites::{Invitation, InvitationState, InviteError, InviteId};
 pub use mailboxes::{Mailboxes, Rules};
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Finding, OpenError, Sqlite, SqliteStore};
+pub use sqlite::{Commits, Finding, OpenError, Sqlite, SqliteStore};
 
 pub use crate::ledger::{Life, Quota, Via};
 
 /// Where mailboxes live. One conformance suite (`relay/tests/it/conformance`) says what every implementation does.
-pub trait Store: Registers {
+pub trait Store: Registers + Blobs {
     /// Makes a mailbox with a strangers' lane and nothing else; the same owner key and close hash again is no error and
     /// spends no invitation. An invitation is spent in the same transaction.
     fn create_mailbox(
@@ -274,8 +283,22 @@ pub struct Stats {
     pub envelope_bytes: u64,
     /// Registers.
     pub registers: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of their chunks.
+    pub blob_bytes: u64,
     /// Invitations that have not served.
     pub open_invitations: u64,
+    /// When the first of what waits ends: an envelope that waits for its owner longest, or one that lives a day.
+    pub first_end: Option<Timestamp>,
+    /// Acked or past their time, and not deleted from the disk yet.
+    pub forgetting: u64,
+    /// Since the store was opened: envelopes that ended unacked.
+    pub expired: u64,
+    /// Likewise: envelopes that were turned away because there was no room for them.
+    pub turned_away: u64,
+    /// Likewise: envelopes that an earlier subscription was shown, and a later one again.
+    pub shown_again: u64,
 }
 
 /// The store did not do it; nothing was accepted, nothing changed. Try again.
@@ -305,6 +328,18 @@ pub enum MailboxError {
     /// It is absent, closed, or the capability is not its.
     #[error("refused")]
     Refused,
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a mailbox was not unblocked.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, thiserror::Error, PartialEq)]
+pub enum UnblockError {
+    /// It is not blocked.
+    #[error("that mailbox is not blocked")]
+    NotBlocked,
     /// See [`Unavailable`].
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

@@ -394,10 +394,14 @@ impl<D: Disk> Registers for Mailboxes<D> {
         }
         let room = usize::try_from(bytes).unwrap_or(usize::MAX);
         shared.disk.room(room).await?;
-        if invite.is_some_and(|invite| !lock(&shared.invites).remove(&invite)) {
-            shared.disk.spare(room);
-            return Err(RegisterCreateError::Invite);
-        }
+        let invite = match invite.map(|hash| lock(&shared.invites).take(&hash)) {
+            None => None,
+            Some(Some(taken)) => Some(taken),
+            Some(None) => {
+                shared.disk.spare(room);
+                return Err(RegisterCreateError::Invite);
+            }
+        };
         let number = shared.next.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
         let head = RegisterHead { version: 1, hash: first, ended: false };
         let mark = EntryMark { version: 1, kind: EntryKind::Snapshot, bytes };
@@ -405,14 +409,16 @@ impl<D: Disk> Registers for Mailboxes<D> {
         lock(&register.inner).hour = Hour { since: now, writes: 0 };
         let before = VersionHash::NONE;
         let version = Version { register: number, version: 1, before, hash: first, entry: snapshot, keep_from: 1 };
-        let (keeping, row) =
-            (Arc::clone(shared), Change::CreateRegister { register: Arc::clone(&register), version, invite });
+        let (keeping, row) = (
+            Arc::clone(shared),
+            Change::CreateRegister { register: Arc::clone(&register), version, invite: invite.map(|taken| taken.id) },
+        );
         let commit = shared.disk.change(
             row,
             Box::new(move |outcome| {
                 match (outcome, invite) {
                     (Ok(()), _) => keeping.registers.insert(register),
-                    (Err(Unavailable), Some(invite)) => drop(lock(&keeping.invites).insert(invite)),
+                    (Err(Unavailable), Some(taken)) => lock(&keeping.invites).give_back(taken),
                     (Err(Unavailable), None) => {}
                 }
                 keeping.disk.spare(room);

@@ -10,7 +10,12 @@
     reason = "a panic is the report"
 )]
 
+mod blob_files;
+mod block;
+mod carried;
 mod conformance;
+mod invites;
+mod mailbox_files;
 mod model;
 mod process;
 mod scene;

@@ -12,6 +12,7 @@
 )]
 
 mod discipline;
+mod relay_blobs;
 mod relay_faults;
 mod relay_registers;
 mod relay_store;

@@ -82,10 +82,15 @@ pub(crate) fn fan_out(number: u64, owners: &[u8]) -> NewFanOut {
 
 /// What the child says of its own doing, one line each, and at once.
 #[derive(Clone)]
-struct Log(Arc<Mutex<std::fs::File>>);
+pub(crate) struct Log(Arc<Mutex<std::fs::File>>);
 
 impl Log {
-    fn say(&self, line: &str) {
+    pub(crate) fn open(folder: &Path) -> Self {
+        let promises = OpenOptions::new().create(true).append(true).open(folder.join(PROMISES)).unwrap();
+        Self(Arc::new(Mutex::new(promises)))
+    }
+
+    pub(crate) fn say(&self, line: &str) {
         self.0.lock().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
@@ -106,8 +111,7 @@ impl Watcher for Owner {
 }
 
 async fn work(folder: &Path) {
-    let promises = OpenOptions::new().create(true).append(true).open(folder.join(PROMISES)).unwrap();
-    let log = Log(Arc::new(Mutex::new(promises)));
+    let log = Log::open(folder);
     let mut store = SqliteStore::open(folder, rules(), NOW).await.unwrap();
     for round in 0..ROUNDS {
         for owner in 1..=MAILBOXES {

@@ -8,7 +8,7 @@
 //! sweeps it away, so that a fetch writes one small row for each device and nothing else.
 use std::collections::{HashMap, HashSet};
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::oneshot;
 use waxwing_wire::{
     id::{AccountId, DeviceId},
@@ -16,7 +16,8 @@ use waxwing_wire::{
 };
 
 use super::{
-    number::{AccountRow, Columns as _, DeviceRow, Slot, json},
+    number::{AccountRow, DeviceRow, Slot, damaged, json},
+    packed::{Packed as _, Unreadable},
     writer::FetchJob,
 };
 use crate::store::{BundlesError, Take};
@@ -43,6 +44,14 @@ pub(super) async fn fetch(connection: &mut SqliteConnection, jobs: Vec<FetchJob>
     Ok(jobs.into_iter().map(|job| job.answer).zip(results).collect())
 }
 
+/// Reads one fetch that uses nothing up: in a transaction of its own, so that manifest and bundles are from one point in time.
+pub(super) async fn look(connection: &mut SqliteConnection, job: FetchJob) -> Result<Vec<Answer>, sqlx::Error> {
+    let mut snapshot = connection.begin().await?;
+    let answers = fetch(&mut snapshot, vec![job]).await?;
+    snapshot.commit().await?;
+    Ok(answers)
+}
+
 struct Account {
     row: AccountRow,
     is_final: bool,
@@ -64,12 +73,21 @@ async fn accounts(
         list.push('"');
     }
     list.push(']');
-    let rows = sqlx::query(ACCOUNTS).bind(list).fetch_all(connection).await?;
-    let read = rows.iter().map(|row| {
-        let objects = AccountObjects { recovery_key: row.fixed(3)?, statement: row.bytes(4)?, manifest: row.bytes(5)? };
-        Ok((row.account_id(0)?, Account { row: AccountRow(row.number(1)?), is_final: row.number(2)? != 0, objects }))
-    });
-    read.collect()
+    let row = sqlx::query(ACCOUNTS).bind(list).fetch_one(connection).await?;
+    let [number, is_final, statement, manifest] = [0, 1, 2, 3].map(|column| row.numbers(column));
+    let (mut number, mut is_final, mut statement, mut manifest) = (number?, is_final?, statement?, manifest?);
+    let mut bytes = row.pieces(4)?;
+    let mut accounts = HashMap::with_capacity(jobs.len());
+    while let Some(row) = number.next()? {
+        let id = AccountId::from_bytes(bytes.fixed()?);
+        let objects = AccountObjects {
+            recovery_key: bytes.fixed()?,
+            statement: bytes.piece(statement.one()?)?,
+            manifest: bytes.piece(manifest.one()?)?,
+        };
+        accounts.insert(id, Account { row: AccountRow(row), is_final: is_final.one()? != 0, objects });
+    }
+    Ok(accounts)
 }
 
 /// A device as it stands while fetches are decided.
@@ -87,16 +105,21 @@ async fn devices(
     accounts: impl Iterator<Item = &Account>,
 ) -> Result<HashMap<AccountRow, Vec<Device>>, sqlx::Error> {
     let list = json(accounts.filter(|account| !account.is_final).map(|account| account.row.0));
-    let rows = sqlx::query(DEVICES).bind(list).fetch_all(connection).await?;
+    let row = sqlx::query(DEVICES).bind(list).fetch_one(connection).await?;
+    // A number in each row of the table; nine for each device.
+    let mut numbers = row.numbers(0)?;
     let mut devices: HashMap<AccountRow, Vec<Device>> = HashMap::new();
-    for row in &rows {
-        devices.entry(AccountRow(row.number(0)?)).or_default().push(Device {
-            row: DeviceRow(row.number(1)?),
-            id: row.device(2)?,
-            has_signed: row.maybe_number(3)?.is_some(),
-            has_last_resort: row.maybe_number(4)?.is_some(),
-            one_time: (row.number(5)?, row.number(6)?),
-            kyber: (row.number(7)?, row.number(8)?),
+    while let Some(account) = numbers.next()? {
+        devices.entry(AccountRow(account)).or_default().push(Device {
+            row: DeviceRow(numbers.one()?),
+            id: u32::try_from(numbers.one()?)
+                .ok()
+                .and_then(|id| DeviceId::try_from(id).ok())
+                .ok_or_else(|| damaged(0, Unreadable))?,
+            has_signed: numbers.one()? != 0,
+            has_last_resort: numbers.one()? != 0,
+            one_time: (numbers.one()?, numbers.one()?),
+            kyber: (numbers.one()?, numbers.one()?),
         });
     }
     devices.values_mut().for_each(|devices| devices.sort_unstable_by_key(|device| device.id));
@@ -200,8 +223,13 @@ async fn bodies(
         bundles.flat_map(|bundle| [Some(bundle.signed), bundle.one_time, Some(bundle.kyber)]).flatten().collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let rows = sqlx::query(BODIES).bind(json(wanted)).fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((row.number(0)?, row.bytes(1)?))).collect()
+    let row = sqlx::query(BODIES).bind(json(wanted)).fetch_one(connection).await?;
+    let (mut numbers, mut lengths, mut bytes) = (row.numbers(0)?, row.numbers(1)?, row.pieces(2)?);
+    let mut bodies = HashMap::new();
+    while let Some(number) = numbers.next()? {
+        bodies.insert(number, bytes.piece(lengths.one()?)?);
+    }
+    Ok(bodies)
 }
 
 impl Plan {
@@ -222,14 +250,17 @@ impl Plan {
     }
 }
 
-const ACCOUNTS: &str = "SELECT account.id, account.number, account.final, account.recovery_key, statement.body, manifest.body \
+/// One row for all of them: each row costs more on its way here than what is in it.
+const ACCOUNTS: &str = "SELECT group_concat(account.number), group_concat(account.final), \
+            group_concat(length(statement.body)), group_concat(length(manifest.body)), \
+            CAST(group_concat(account.id || account.recovery_key || statement.body || manifest.body, '') AS BLOB) \
      FROM json_each(?1) AS wanted \
      JOIN account ON account.id = unhex(wanted.value) \
      JOIN statement ON statement.account = account.number AND statement.generation = account.generation \
      JOIN manifest ON manifest.number = account.manifest";
 
-const DEVICES: &str = "SELECT wanted.value, device.number, device.id, signed, last_resort, \
-            one_time_next, one_time_end, kyber_next, kyber_end \
+const DEVICES: &str = "SELECT group_concat(concat_ws(',', wanted.value, device.number, device.id, \
+            signed IS NOT NULL, last_resort IS NOT NULL, one_time_next, one_time_end, kyber_next, kyber_end)) \
      FROM json_each(?1) AS wanted \
      JOIN device ON device.number BETWEEN wanted.value * 16 AND wanted.value * 16 + 15";
 
@@ -237,5 +268,6 @@ const MOVE: &str = "UPDATE device SET one_time_next = moved.one_time, kyber_next
      FROM (SELECT value ->> 0 AS number, value ->> 1 AS one_time, value ->> 2 AS kyber FROM json_each(?1)) AS moved \
      WHERE device.number = moved.number";
 
-const BODIES: &str =
-    "SELECT prekey.number, prekey.body FROM json_each(?1) AS wanted JOIN prekey ON prekey.number = wanted.value";
+const BODIES: &str = "SELECT group_concat(prekey.number), group_concat(length(prekey.body)), \
+            CAST(group_concat(prekey.body, '') AS BLOB) \
+     FROM json_each(?1) AS wanted JOIN prekey ON prekey.number = wanted.value";

@@ -13,8 +13,8 @@ use std::{
 };
 
 use sqlx::{
-    Row as _, SqliteConnection,
-    migrate::{Migration, MigrationType, Migrator},
+    ConnectOptions as _, Row as _, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -30,7 +30,11 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use self::writer::{FetchJob, Job, Writer};
+pub use self::failure::Kind;
+use self::{
+    failure::unavailable,
+    writer::{FetchJob, Job, Writer},
+};
 use super::{
     Batch, BundlesError, Change, ClaimError, CreateError, DeviceError, Finding, Invitation, InviteId, ListingError,
     NewAccount, NewInvitation, NewManifest, NewName, NumberError, OperatorError, OwnError, PublishError, Stats, Store,
@@ -40,10 +44,12 @@ use super::{
 mod account;
 mod bundles;
 mod change;
+mod failure;
 mod invitation;
 mod name;
 mod number;
 mod operator;
+mod packed;
 mod prekeys;
 mod reach;
 mod verify;
@@ -65,7 +71,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]: it is no database of ours, of a newer version, or the disk says no.
     pub async fn open(file: &Path) -> Result<Self, OpenError> {
-        private(file).map_err(|error| OpenError::Database(error.to_string()))?;
+        private(file).map_err(|error| OpenError::Database(error.kind().into()))?;
         let options = options(file);
         let mut connection = connect(&options).await?;
         migrate(&mut connection).await?;
@@ -108,20 +114,20 @@ impl<T, E, W> AsyncWork<T, E> for W where
 {
 }
 
-/// Why a file was not opened.
-#[derive(Debug, thiserror::Error)]
+/// Why a file was not opened. Safe to log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
     /// The database said no: is the folder writable, the disk full, the file another program's?
     #[error("the database cannot be opened: {0}")]
-    Database(String),
+    Database(Kind),
     /// Written by a newer version, or by nothing of ours.
-    #[error("the database has another layout: {0}")]
-    Layout(String),
+    #[error("the database has another layout, of a newer version or of another program")]
+    Layout,
 }
 
 impl From<sqlx::Error> for OpenError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.to_string())
+        Self::Database(Kind::of(&error))
     }
 }
 
@@ -139,6 +145,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-65536")
         .pragma("temp_store", "memory")
         .row_buffer_size(4_096)
+        // Not even without their values: nobody reads them, and a slow one would be a warning.
+        .disable_statement_logging()
 }
 
 /// Makes the file if there is none; nobody but its owner may read it. SQLite gives the files beside it the same mode.
@@ -149,8 +157,7 @@ fn private(file: &Path) -> std::io::Result<()> {
 }
 
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
-    use sqlx::ConnectOptions as _;
-    options.clone().disable_statement_logging().connect().await
+    options.connect().await
 }
 
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
@@ -162,9 +169,12 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let migrator = Migrator::with_migrations(migrations.collect());
     // Two processes may open a new file at once: the second waits for the lock and finds everything done.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrator.run(&mut *transaction).await.map_err(|error| OpenError::Layout(error.to_string()))?;
+    migrator.run(&mut *transaction).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        _ => OpenError::Layout,
+    })?;
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| OpenError::Database(error.to_string()))?;
+    getrandom::fill(&mut secret).map_err(|_| OpenError::Database(std::io::ErrorKind::Other.into()))?;
     let made = sqlx::query("INSERT INTO meta (only, secret) VALUES (1, ?) ON CONFLICT DO NOTHING");
     made.bind(secret.as_slice()).execute(&mut *transaction).await?;
     transaction.commit().await?;
@@ -246,7 +256,7 @@ impl Store for SqliteStore {
         if take == Take::OneTime {
             self.writer.send(Job::Fetch(job)).await?;
         } else {
-            let read = bundles::fetch(&mut *self.reader().await?, vec![job]).await;
+            let read = bundles::look(&mut *self.reader().await?, job).await;
             bundles::answer(read.map_err(|error| unavailable(&error))?);
         }
         answered.await.unwrap_or(Err(BundlesError::Unavailable(Unavailable)))
@@ -287,16 +297,6 @@ impl Store for SqliteStore {
     async fn verify(&self, server: &ServerPublicKey) -> Result<Vec<Finding>, Unavailable> {
         verify::everything(&mut *self.reader().await?, server).await.map_err(|error| unavailable(&error))
     }
-}
-
-/// Says what the database said: its messages name tables and columns, never what is in them.
-fn unavailable(error: &sqlx::Error) -> Unavailable {
-    match error {
-        sqlx::Error::Database(error) => tracing::error!(%error, "the database failed"),
-        sqlx::Error::Io(error) => tracing::error!(kind = ?error.kind(), "the database failed"),
-        _ => tracing::error!("the database failed"),
-    }
-    Unavailable
 }
 
 /// One for each statement that is run once and kept for ever; the second word is for the person who reads the table.

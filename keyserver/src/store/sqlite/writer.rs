@@ -16,7 +16,7 @@ use waxwing_wire::{
     keyserver::Bundles,
 };
 
-use super::{AsyncWork, bundles, unavailable};
+use super::{AsyncWork, bundles, failure::unavailable};
 use crate::store::{BundlesError, Take, Unavailable};
 
 /// The queue's sending end, and the task at the other.

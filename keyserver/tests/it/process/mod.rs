@@ -3,6 +3,7 @@ mod full;
 mod kill;
 mod life;
 mod people;
+mod race;
 mod server;
 mod traces;
 

@@ -1,9 +1,9 @@
 //! A copy of the store at one moment, beside its work. Implements spec/17-relay.md §17.24.
 use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path};
 
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{SqliteStore, open, statements::COPY};
+use super::{SqliteStore, files, open, rows, statements::COPY};
 use crate::store::{Unavailable, disk::Disk as _, disk::Urgency};
 
 impl SqliteStore {
@@ -15,11 +15,16 @@ impl SqliteStore {
     pub async fn copy_to(&self, folder: &Path) -> Result<(), Unavailable> {
         // What a sender heard of is there already; what waits for its word now comes along.
         self.shared.disk.forget(Vec::new(), Urgency::Now).await?;
-        let copied = self.copy(&folder.join(open::FILE)).await;
-        copied.map_err(|error| {
+        // What a row of the copy speaks of stays until it is copied.
+        let _hold = self.shared.disk.files.hold();
+        let failed = |error| {
             tracing::error!(%error, "the store was not copied");
             Unavailable
-        })
+        };
+        let target = folder.join(open::FILE);
+        self.copy(&target).await.map_err(failed)?;
+        let blobs = blobs_of(&target).await.map_err(failed)?;
+        self.shared.disk.files.copy(blobs, folder.join(files::FOLDER)).await
     }
 
     async fn copy(&self, target: &Path) -> Result<(), sqlx::Error> {
@@ -35,4 +40,13 @@ impl SqliteStore {
     pub(super) async fn reading(&self) -> Result<SqliteConnection, sqlx::Error> {
         SqliteConnection::connect_with(&open::options(&self.shared.disk.file).read_only(true)).await
     }
+}
+
+/// The numbers of a store's blobs, and how many bytes each has.
+async fn blobs_of(file: &Path) -> Result<Vec<(u64, u64)>, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let blobs = rows::blobs(&mut connection).await?;
+    connection.close().await?;
+    Ok(blobs)
 }

@@ -26,13 +26,15 @@ use waxwing_wire::{
 
 use super::{
     Commit, Mailboxes, Unavailable,
-    disk::{Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
+    disk::{Access, Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
 };
 
 mod checkpoint;
 mod copy;
+mod files;
 mod load;
+mod measures;
 mod open;
 mod queue;
 mod rows;
@@ -42,6 +44,10 @@ mod verify;
 mod writer;
 
 use checkpoint::Checkpoints;
+use files::Files;
+use files::OpenBlob;
+pub use measures::Commits;
+use measures::Measures;
 pub use open::OpenError;
 use queue::{End, Queue};
 use shares::Shares;
@@ -58,6 +64,12 @@ impl SqliteStore {
         self.shared.disk.stop(End::Drained).await;
     }
 
+    /// How large transactions are and how long they take.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.shared.disk.measures.snapshot()
+    }
+
     /// Gives the folder free without writing what waits: it has failed. (A transaction that SQLite is at goes to its end.)
     pub async fn abandon(&self) {
         self.shared.disk.stop(End::Now).await;
@@ -71,6 +83,8 @@ pub struct Sqlite {
     queue: Arc<Queue>,
     shares: Shares,
     readers: SqlitePool,
+    files: Files,
+    measures: Arc<Measures>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -78,8 +92,8 @@ impl Sqlite {
     async fn start(
         file: &Path,
         writer: SqliteConnection,
-        guard: File,
-        loaded: (u64, Shares),
+        guard: Arc<File>,
+        (files, loaded): (Files, (u64, Shares)),
         log: usize,
     ) -> Result<Self, sqlx::Error> {
         let (last_place, shares) = loaded;
@@ -93,7 +107,9 @@ impl Sqlite {
             checkpoints: Arc::clone(&checkpoints),
             shares: shares.clone(),
             texts: Texts::default(),
+            measures: Arc::default(),
         };
+        let measures = Arc::clone(&writer.measures);
         let pool = readers.clone();
         let writing = tokio::spawn(async move {
             let copying = checkpoints.beside(copier);
@@ -102,7 +118,7 @@ impl Sqlite {
             // Only now may somebody else have the folder.
             drop(guard);
         });
-        Ok(Self { file: file.to_owned(), queue, shares, readers, tasks: Mutex::new(vec![writing]) })
+        Ok(Self { file: file.to_owned(), queue, shares, readers, files, measures, tasks: Mutex::new(vec![writing]) })
     }
 
     async fn stop(&self, end: End) {
@@ -112,6 +128,7 @@ impl Sqlite {
             // It ends by itself; if it panicked, there is nothing to wait for.
             let _ = task.await;
         }
+        self.files.removed().await;
     }
 }
 
@@ -122,6 +139,8 @@ impl Drop for Sqlite {
 }
 
 impl Disk for Sqlite {
+    type Blob = OpenBlob;
+
     async fn room(&self, bytes: usize) -> Result<(), Unavailable> {
         self.queue.room(bytes).await
     }
@@ -193,6 +212,18 @@ impl Disk for Sqlite {
         let starts = versions.first().filter(|(version, ..)| *version == first);
         let Some((_, before, _)) = starts else { return Ok((VersionHash::NONE, Vec::new())) };
         Ok((*before, versions.iter().map(|(.., entry)| entry.clone()).collect()))
+    }
+
+    async fn open_blob(&self, blob: u64, access: Access) -> Result<OpenBlob, Unavailable> {
+        self.files.open(blob, access).await
+    }
+
+    fn forgetting(&self) -> u64 {
+        self.queue.forgetting()
+    }
+
+    fn remove_blob(&self, blob: u64) {
+        self.files.remove(blob);
     }
 }
 

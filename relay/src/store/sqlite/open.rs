@@ -17,13 +17,13 @@ use sqlx::{
 };
 use waxwing_wire::{
     delivery::LaneHash,
-    id::{MailboxId, RegisterId},
+    id::{BlobId, MailboxId, RegisterId},
     relay::{EntryKind, LaneNumber, RegisterHead, Verifier, VersionHash, mailbox_id},
     time::Timestamp,
 };
 
 use super::{
-    Sqlite, SqliteStore,
+    Files, Sqlite, SqliteStore,
     load::{self, EnvelopeRow},
     rows,
     shares::Shares,
@@ -32,7 +32,8 @@ use super::{
 use crate::{
     ledger::{Held, LaneRow, Ledger, Lineage, Pool},
     store::{
-        Rules,
+        Invitation, InvitationState, InviteId, Rules,
+        blobs::{self, Blob},
         directory::Entry,
         disk::{Closed, Disk as _, Spot, Urgency},
         lock,
@@ -74,6 +75,8 @@ pub(super) fn migrator() -> Migrator {
         migrations: vec![
             step(1, "mailboxes", include_str!("migrations/0001_mailboxes.sql")),
             step(2, "registers", include_str!("migrations/0002_registers.sql")),
+            step(3, "blobs", include_str!("migrations/0003_blobs.sql")),
+            step(4, "invitations", include_str!("migrations/0004_invitations.sql")),
         ]
         .into(),
         ..Migrator::DEFAULT
@@ -105,9 +108,10 @@ impl SqliteStore {
     pub async fn open(folder: &Path, rules: Rules, now: Timestamp) -> Result<Self, OpenError> {
         let io = |error| OpenError::Folder(folder.to_owned(), error);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-        let guard = lock_folder(folder)?;
-        let file = folder.join(FILE);
+        let guard = Arc::new(lock_folder(folder)?);
+        let (file, files) = (folder.join(FILE), Files::new(folder, &guard));
         private(&file).map_err(io)?;
+        files.make().map_err(io)?;
         // By way of a pool, because the migrator's future for a connection cannot go between threads.
         let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options(&file)).await?;
         migrator().run(&pool).await.map_err(|error| match error {
@@ -121,8 +125,10 @@ impl SqliteStore {
         let run = connection.fetch_one(sqlx::query(statements::NEXT_RUN).bind(now)).await?;
         let run = u64::try_from(run.try_get::<i64, _>(0)?).map_err(broken)?;
 
-        let loaded = Loaded::read(&file, &mut connection).await?;
-        let disk = Sqlite::start(&file, connection, guard, (loaded.last, loaded.shares()), rules.log).await?;
+        let mut loaded = Loaded::read(&file, &mut connection).await?;
+        loaded.fit(files.clone()).await.map_err(io)?;
+        let kept = (files, (loaded.last, loaded.shares()));
+        let disk = Sqlite::start(&file, connection, guard, kept, rules.log).await?;
         let store = Self::at_run(disk, rules, run);
         loaded.fill(&store)?;
         Ok(store)
@@ -151,8 +157,10 @@ struct Loaded {
     mailboxes: Vec<MailboxRow>,
     lanes: HashMap<u64, Vec<LaneRow>>,
     closed: Vec<Closed>,
-    invites: Vec<[u8; 32]>,
+    invites: Vec<(Invitation, Option<[u8; 32]>, bool)>,
     registers: Vec<(RegisterRow, VecDeque<EntryMark>, RegisterHead)>,
+    /// By number.
+    blobs: Vec<Blob>,
     envelopes: Vec<EnvelopeRow>,
     /// The last place that has an envelope or a body.
     last: u64,
@@ -181,16 +189,34 @@ impl Loaded {
             lanes.entry(mailbox).or_default().push(row);
         }
         let closed = all(connection, statements::load::CLOSED, closed_row).await?;
-        let invites = all(connection, statements::load::INVITES, |row| bytes(row, 0)).await?;
+        let invites = all(connection, statements::load::INVITES, invitation_row).await?;
         let registers = registers(connection).await?;
+        let mut blobs = all(connection, statements::load::BLOBS, blob_row).await?;
+        blobs.sort_unstable_by_key(|blob| blob.number);
         let last_body = connection.fetch_one(statements::LAST_BODY).await?.try_get::<Option<i64>, _>(0)?;
         let last = u64::try_from(last_body.unwrap_or_default()).map_err(broken)?;
-        Ok(Self { mailboxes, lanes, closed, invites, registers, envelopes: Vec::new(), last })
+        Ok(Self { mailboxes, lanes, closed, invites, registers, blobs, envelopes: Vec::new(), last })
     }
 
     fn shares(&self) -> Shares {
         let parts = self.envelopes.iter().filter(|row| row.back > 0);
         Shares::of(parts.map(|row| row.place.saturating_sub(row.back.into())))
+    }
+
+    /// Makes files fit the rows of blobs, and blobs their files: a chunk that is not there is not claimed.
+    async fn fit(&mut self, files: Files) -> std::io::Result<()> {
+        let rows: Vec<_> =
+            self.blobs.iter().map(|blob| (blob.number, blob.bytes_before(blob.state().written))).collect();
+        let sweeping = tokio::task::spawn_blocking(move || files.sweep(&rows));
+        for (number, bytes) in sweeping.await.map_err(std::io::Error::other)?? {
+            tracing::error!(blob = number, "a blob's file is shorter than its row says: what is missing is not served");
+            if let Ok(at) = self.blobs.binary_search_by_key(&number, |blob| blob.number)
+                && let Some(blob) = self.blobs.get(at)
+            {
+                blob.lost_beyond(bytes);
+            }
+        }
+        Ok(())
     }
 
     fn fill(mut self, store: &SqliteStore) -> Result<(), OpenError> {
@@ -210,6 +236,10 @@ impl Loaded {
         for (RegisterRow { number, id, verifiers, first }, entries, head) in self.registers {
             next = next.max(number.saturating_add(1));
             shared.registers.insert(Arc::new(Register::new(number, id, verifiers, first, head, entries)));
+        }
+        for blob in self.blobs {
+            next = next.max(blob.number.saturating_add(1));
+            shared.blobs.insert(Arc::new(blob));
         }
         let mut orphans = Vec::new();
         for row in self.envelopes {
@@ -235,7 +265,9 @@ impl Loaded {
             shared.directory.insert(closed.mailbox, Entry::Closed(closed));
             shared.calendar.add(closed.until, closed.mailbox);
         }
-        lock(&shared.invites).extend(self.invites);
+        let mut invites = lock(&shared.invites);
+        self.invites.into_iter().for_each(|(invitation, hash, barred)| invites.insert(invitation, hash, barred));
+        drop(invites);
         shared.next.store(next, std::sync::atomic::Ordering::Relaxed);
         if !orphans.is_empty() {
             drop(shared.disk.forget(orphans, Urgency::Later));
@@ -284,6 +316,31 @@ fn register_row(row: &SqliteRow) -> Result<RegisterRow, OpenError> {
         verifiers: Verifiers { write: verifier(2)?, read: verifier(3)?, seal: verifier(4)? },
         first: VersionHash::from_bytes(bytes(row, 5)?),
     })
+}
+
+fn invitation_row(row: &SqliteRow) -> Result<(Invitation, Option<[u8; 32]>, bool), OpenError> {
+    let hash = row.try_get::<Option<&[u8]>, _>(1)?.map(<[u8; 32]>::try_from).transpose().map_err(broken)?;
+    let below = row.try_get::<Option<i64>, _>(2)?.map(|below| u64::try_from(below).map(InviteId)).transpose();
+    let state = match small::<u8>(row, 3)? {
+        1 => InvitationState::Open,
+        2 => InvitationState::Spent,
+        3 => InvitationState::Revoked,
+        _ => return Err(broken("an invitation's state")),
+    };
+    let invitation = Invitation { id: InviteId(number(row, 0)?), below: below.map_err(broken)?, state };
+    Ok((invitation, hash, row.try_get(4)?))
+}
+
+fn blob_row(row: &SqliteRow) -> Result<Blob, OpenError> {
+    let verifier = |column| bytes(row, column).map(Verifier::from_bytes);
+    let verifiers = blobs::Verifiers { write: verifier(2)?, read: verifier(3)? };
+    let chunk = rows::chunk_of_number(small(row, 4)?).ok_or_else(|| broken("chunk"))?;
+    let (count, written): (u32, u32) = (small(row, 5)?, small(row, 6)?);
+    if written > count {
+        return Err(broken("a blob has more chunks than it has"));
+    }
+    let named = (number(row, 0)?, BlobId::from_bytes(bytes(row, 1)?));
+    Ok(Blob::new(named, verifiers, (chunk, count), (written, Timestamp(number(row, 7)?))))
 }
 
 fn version_row(row: &SqliteRow) -> Result<(u64, EntryMark, VersionHash), OpenError> {

@@ -182,6 +182,15 @@ impl Queue {
         waiting.later.is_empty() && waiting.owed.is_empty()
     }
 
+    /// How many envelopes are to be deleted, and are not yet.
+    pub(super) fn forgetting(&self) -> u64 {
+        let waiting = lock(&self.waiting);
+        let asked = waiting.segments.iter().map(|segment| segment.work.gone.len());
+        let later = waiting.later.iter().map(|later| later.spots.len());
+        let all = asked.chain(later).chain([waiting.owed.len()]).fold(0_usize, usize::saturating_add);
+        u64::try_from(all).unwrap_or(u64::MAX)
+    }
+
     /// The next transaction; none when the queue has ended.
     pub(super) async fn next(&self) -> Option<Segment> {
         loop {

@@ -16,11 +16,17 @@ pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 pub(super) const CREATE_MAILBOX: &str =
     "INSERT INTO mailbox (number, owner_key, close_hash, born, next_lane) VALUES (?, ?, ?, ?, 1)";
-pub(super) const SPEND_INVITE: &str = "DELETE FROM invite WHERE hash = ?";
-pub(super) const ADD_INVITE: &str = "INSERT INTO invite (hash) VALUES (?) ON CONFLICT (hash) DO NOTHING";
+pub(super) const SPEND_INVITE: &str = "UPDATE invitation SET state = 2, hash = NULL WHERE number = ?";
+/// Barred if the one above was revoked meanwhile.
+pub(super) const MINT: &str = "INSERT INTO invitation (number, hash, below, state, barred) \
+     SELECT new.number, new.hash, new.below, 1, coalesce((SELECT barred FROM invitation WHERE number = new.below), 0) \
+     FROM (SELECT ? AS number, ? AS hash, ? AS below) AS new";
+/// Of a JSON array of numbers, those that can serve are revoked; none of them serves later.
+pub(super) const REVOKE: &str = "UPDATE invitation SET state = CASE state WHEN 1 THEN 3 ELSE state END, hash = NULL, barred = 1 \
+     WHERE number IN (SELECT value FROM json_each(?))";
 pub(super) const REMOVE_MAILBOX: &str = "DELETE FROM mailbox WHERE number = ?";
 pub(super) const REMOVE_LANES: &str = "DELETE FROM lane WHERE mailbox = ?";
-pub(super) const CLOSE: &str = "INSERT INTO closed (mailbox, close_hash, until) VALUES (?, ?, ?) ON CONFLICT (mailbox) DO UPDATE SET until = excluded.until";
+pub(super) const CLOSE: &str = "INSERT INTO closed (mailbox, close_hash, until) VALUES (?, ?, ?) ON CONFLICT (mailbox) DO UPDATE SET close_hash = excluded.close_hash, until = excluded.until";
 pub(super) const FORGET_CLOSED: &str = "DELETE FROM closed WHERE mailbox = ?";
 pub(super) const NEXT_LANE: &str = "UPDATE mailbox SET next_lane = ? WHERE number = ?";
 pub(super) const ADD_LANE: &str = "INSERT INTO lane (mailbox, number, kind, pool, parent, halvings, hash, ends, admitted) \
@@ -39,6 +45,11 @@ pub(super) const DELETE_VERSIONS: &str = "DELETE FROM version WHERE register = ?
 pub(super) const VERSIONS: &str =
     "SELECT version, kind, before, bytes FROM version WHERE register = ? AND version >= ? ORDER BY version LIMIT ?";
 
+pub(super) const CREATE_BLOB: &str = "INSERT INTO blob (number, id, write_verifier, read_verifier, chunk, count, written, ends) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+pub(super) const RECORD_BLOB: &str = "UPDATE blob SET written = ?, ends = ? WHERE number = ?";
+pub(super) const DELETE_BLOB: &str = "DELETE FROM blob WHERE number = ?";
+
 /// The envelopes of a JSON array of places.
 pub(super) const FETCH: &str = "SELECT envelope.place, envelope.delivery, envelope.header, body.bytes FROM json_each(?) AS wanted \
      CROSS JOIN envelope ON envelope.place = wanted.value CROSS JOIN body ON body.place = envelope.body";
@@ -53,11 +64,14 @@ pub(super) mod load {
     pub(in crate::store::sqlite) const LANES: &str =
         "SELECT mailbox, number, kind, pool, parent, halvings, hash, ends, admitted FROM lane ORDER BY mailbox, number";
     pub(in crate::store::sqlite) const CLOSED: &str = "SELECT mailbox, close_hash, until FROM closed";
-    pub(in crate::store::sqlite) const INVITES: &str = "SELECT hash FROM invite";
+    pub(in crate::store::sqlite) const INVITES: &str =
+        "SELECT number, hash, below, state, barred FROM invitation ORDER BY number";
     pub(in crate::store::sqlite) const REGISTERS: &str =
         "SELECT number, id, write_verifier, read_verifier, seal_verifier, first FROM register";
     pub(in crate::store::sqlite) const VERSIONS: &str =
         "SELECT register, version, kind, hash, length(bytes) FROM version ORDER BY register, version";
+    pub(in crate::store::sqlite) const BLOBS: &str =
+        "SELECT number, id, write_verifier, read_verifier, chunk, count, written, ends FROM blob";
     pub(in crate::store::sqlite) const PLACES: &str =
         "SELECT (SELECT min(place) FROM envelope), (SELECT max(place) FROM envelope)";
     /// Above a place, up to a place, at most so many: the last place, how many, and a list of each column.
@@ -70,6 +84,8 @@ pub(super) mod load {
 
 /// What `verify` reads: everything.
 pub(super) mod check {
+    /// Number, chunk, how many are written.
+    pub(in crate::store::sqlite) const BLOBS: &str = "SELECT number, chunk, written FROM blob ORDER BY number";
     pub(in crate::store::sqlite) const INTEGRITY: &str = "PRAGMA integrity_check";
     pub(in crate::store::sqlite) const ENVELOPES: &str = "SELECT envelope.place, envelope.mailbox, envelope.sequence, envelope.size, envelope.body, envelope.identity, \
          envelope.header, body.bytes FROM envelope LEFT JOIN body ON body.place = envelope.body";
@@ -176,7 +192,6 @@ mod tests {
         let fixed = [
             CREATE_MAILBOX,
             SPEND_INVITE,
-            ADD_INVITE,
             REMOVE_MAILBOX,
             REMOVE_LANES,
             CLOSE,
@@ -196,11 +211,16 @@ mod tests {
             DELETE_REGISTER,
             DELETE_VERSIONS,
             VERSIONS,
+            CREATE_BLOB,
+            RECORD_BLOB,
+            DELETE_BLOB,
         ];
         let mut all: Vec<(SqlStr, &'static [&'static str])> =
             fixed.into_iter().map(|text| (text.into_sql_str(), [].as_slice())).collect();
+        all.push((MINT.into_sql_str(), &["SCAN CONSTANT ROW", "SCAN new"]));
+        all.push((REVOKE.into_sql_str(), &["SCAN json_each VIRTUAL TABLE INDEX 1:"]));
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
-        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS] {
+        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS, load::BLOBS] {
             let table = text.split("FROM ").nth(1).unwrap().split(' ').next().unwrap();
             all.push((
                 text.into_sql_str(),

@@ -21,6 +21,8 @@ use crate::{
     store::{
         Unavailable,
         disk::{Disk as _, Urgency},
+        lock,
+        mailbox::Mailbox,
         mailboxes::identity,
     },
 };
@@ -52,12 +54,15 @@ impl SqliteStore {
             let leaks = self.leaks(&strays, &mut findings).await;
             leaks.map_err(|_| Unavailable)?;
         }
+        self.leaked_files(&strays, &mut findings).await?;
         Ok(findings.0)
     }
 
     async fn check(&self) -> Result<(Findings, Strays), sqlx::Error> {
         let mut findings = Findings::default();
         let before = self.held(&mut findings);
+        // Files of the rows that are read stay, and what is written meanwhile only makes them longer.
+        let _hold = self.shared.disk.files.hold();
         let mut connection = self.reading().await?;
         let mut snapshot = connection.begin().await?;
         // The snapshot is of this read.
@@ -69,13 +74,14 @@ impl SqliteStore {
         }
         // Whatever does not count was found before.
         let after = self.held(&mut Findings::default());
-        let (strays, rows) = envelopes(&mut snapshot, &after, &mut findings).await?;
+        let (mut strays, rows) = envelopes(&mut snapshot, &after, &mut findings).await?;
         for (place, held) in &before {
             if held.written && after.contains_key(place) && !rows.contains_key(place) {
                 findings.add("envelope", *place, format!("mailbox {} has it, and it is not there", held.row.mailbox));
             }
         }
         registers(&mut snapshot, &mut findings).await?;
+        strays.files = self.files(&mut snapshot, &mut findings).await?;
         for (table, what, query) in check::STRAYS {
             for row in snapshot.fetch_all(*query).await? {
                 findings.add(table, unsigned(&row, 0)?, (*what).into());
@@ -89,16 +95,14 @@ impl SqliteStore {
     /// What memory says, by place.
     fn held(&self, findings: &mut Findings) -> HashMap<u64, Known> {
         let mut all = HashMap::new();
+        // These first: one that is there a moment later is among the others then.
+        let arriving: Vec<_> = lock(&self.shared.arriving).values().cloned().collect();
+        for mailbox in arriving {
+            known(&mailbox, Written::Perhaps, &mut all);
+        }
         self.shared.directory.each_live(|mailbox| {
-            let inner = mailbox.lock();
-            let mut counted = Usage::default();
-            for held in inner.ledger.held_after(0) {
-                counted.add(held.size);
-                let (size, body) = (rows::size_number(held.size), held.place.saturating_sub(held.back.into()));
-                let row = Row { mailbox: mailbox.number, sequence: held.sequence, body, size };
-                all.insert(held.place, Known { row, written: inner.pending(held.sequence).is_none() });
-            }
-            if counted != inner.ledger.usage() {
+            let (counted, used) = known(mailbox, Written::UnlessPending, &mut all);
+            if counted != used {
                 findings.add("mailbox", mailbox.number, "its ledger does not count what it holds".into());
             }
         });
@@ -115,6 +119,51 @@ impl SqliteStore {
         }
         // Behind the transaction that took the last of it.
         self.shared.disk.forget(Vec::new(), Urgency::Now).await
+    }
+
+    /// Each blob's file has what its row says. Numbers of files without a row: made or removed just now, or nobody's.
+    async fn files(&self, snapshot: &mut SqliteConnection, findings: &mut Findings) -> Result<Vec<u64>, sqlx::Error> {
+        let rows = rows::blobs(snapshot).await?;
+        let lengths = self
+            .shared
+            .disk
+            .files
+            .lengths()
+            .await
+            .map_err(|Unavailable| sqlx::Error::Io(std::io::Error::other("the folder of blobs cannot be read")))?;
+        let (mut known, mut strays) = (HashMap::new(), Vec::new());
+        for (number, length) in lengths {
+            match number {
+                Some(number) if rows.binary_search_by_key(&number, |(number, _)| *number).is_ok() => {
+                    known.insert(number, length);
+                }
+                Some(number) => strays.push(number),
+                None => findings.add("blob", 0, "there is a file that has no blob's name".into()),
+            }
+        }
+        for (number, bytes) in rows {
+            if known.get(&number).copied().unwrap_or(0) < bytes {
+                findings.add("blob", number, "its file is shorter than its chunks".into());
+            }
+        }
+        Ok(strays)
+    }
+
+    /// Of files without a row, those that still have none in memory either, and are still there.
+    async fn leaked_files(&self, strays: &Strays, findings: &mut Findings) -> Result<(), Unavailable> {
+        if strays.files.is_empty() {
+            return Ok(());
+        }
+        let files = &self.shared.disk.files;
+        files.removed().await;
+        let left = files.lengths().await?;
+        let blobs: Vec<_> = self.shared.blobs.all().iter().map(|blob| blob.number).collect();
+        for number in &strays.files {
+            if left.iter().any(|(of, _)| *of == Some(*number)) && !blobs.contains(number) {
+                findings.add("blob", *number, "there is a file and no such blob".into());
+            }
+        }
+        Ok(())
     }
 
     async fn leaks(&self, strays: &Strays, findings: &mut Findings) -> Result<(), sqlx::Error> {
@@ -134,6 +183,32 @@ impl SqliteStore {
         }
         connection.close().await
     }
+}
+
+/// Whether what a ledger holds is in the file.
+#[derive(Clone, Copy)]
+enum Written {
+    /// It is, unless it is pending.
+    UnlessPending,
+    /// The mailbox is being imported: nobody was promised anything.
+    Perhaps,
+}
+
+/// Adds what a mailbox holds to `all`; what that is in all, and what its ledger says that it is.
+fn known(mailbox: &Mailbox, written: Written, all: &mut HashMap<u64, Known>) -> (Usage, Usage) {
+    let inner = mailbox.lock();
+    let mut counted = Usage::default();
+    for held in inner.ledger.held_after(0) {
+        counted.add(held.size);
+        let (size, body) = (rows::size_number(held.size), held.place.saturating_sub(held.back.into()));
+        let row = Row { mailbox: mailbox.number, sequence: held.sequence, body, size };
+        let written = match written {
+            Written::UnlessPending => inner.pending(held.sequence).is_none(),
+            Written::Perhaps => false,
+        };
+        all.insert(held.place, Known { row, written });
+    }
+    (counted, inner.ledger.usage())
 }
 
 /// An envelope's row, as far as memory has it.
@@ -157,6 +232,7 @@ struct Known {
 struct Strays {
     envelopes: Vec<u64>,
     bodies: Vec<u64>,
+    files: Vec<u64>,
 }
 
 #[derive(Default)]

@@ -6,7 +6,7 @@
 //! ```
 //! Invariants: a promise is kept after its ledgers are settled; after an error nothing of the transaction is left and the next is tried
 //! anew; while SQLite works on a transaction, the one before is settled.
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Instant};
 
 use sqlx::{
     Arguments as _, Connection as _, Executor as _,
@@ -15,6 +15,7 @@ use sqlx::{
 
 use super::{
     checkpoint::Checkpoints,
+    measures::Measures,
     queue::{Job, Later, Queue, Segment, Work},
     rows::{self, Bound},
     shares::{Left, Shares},
@@ -32,6 +33,7 @@ pub(super) struct Writer {
     pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) shares: Shares,
     pub(super) texts: Texts,
+    pub(super) measures: Arc<Measures>,
 }
 
 impl Writer {
@@ -69,9 +71,12 @@ impl Writer {
         if self.checkpoints.asks_writer() {
             self.checkpoints.run(&mut self.connection).await;
         }
+        let begun = Instant::now();
         let written = self.transaction(work).await;
         match written {
             Ok(bytes) => {
+                let rows = work.jobs.len().saturating_add(work.forgotten().count());
+                self.measures.committed(rows, begun.elapsed());
                 self.checkpoints.wrote(bytes);
                 Ok(())
             }

@@ -6,6 +6,7 @@ use waxwing_relay::store::{MemoryStore, Registers, Rules, SqliteStore, Store};
 
 use crate::scene::NOW;
 
+pub(crate) mod blobs;
 mod expiry;
 pub(crate) mod fan_outs;
 mod lanes;

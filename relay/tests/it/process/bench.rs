@@ -12,7 +12,8 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("bench");
     let data = data.to_str().unwrap();
-    let arguments = ["--data", data, "--rounds", "1", "--seconds", "0.1", "--mailboxes", "20", "--rate", "100"];
+    let few = ["--rounds", "1", "--seconds", "0.1", "--mailboxes", "20", "--rate", "100", "--idle", "50"];
+    let arguments = [&["--data", data][..], &few].concat();
     let (code, table, log) = bench(&arguments);
     assert_eq!(code, 0, "{log}");
     for row in [
@@ -22,6 +23,9 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
         "accepted, one in flight, p50 ",
         "put until pushed, p99 ",
         "fan-out to 20, each ",
+        "blob, written ",
+        "blob, read ",
+        "idle and subscribed, each ",
         "accepted, 100 a second, p99 ",
     ] {
         let line = table.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("{row}: {table}"));
@@ -29,6 +33,9 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
         assert!(figure > 0.0, "{line}");
     }
     assert!(table.contains("of bare echo") && table.contains("of plain batcher"), "{table}");
+    assert!(log.contains("51 idle subscribers stood, and an envelope came to each"), "{log}");
+    assert!(table.contains("of bare connection"), "{table}");
+    assert!(table.contains("of raw stream") && table.contains("of file, synced"), "{table}");
     assert!(!folder.path().join("bench").exists());
 }
 

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use tokio::{sync::oneshot, task::JoinHandle};
 use waxwing_net::{
-    Client, ClientConnection, CloseCode, Drained, Ended, FramedStream, Listener, ListenerConfig, Service, StreamError,
-    Trust,
+    Client, ClientConnection, CloseCode, Drained, Ended, FramedStream, Limits, Listener, ListenerConfig, Service,
+    StreamError, Trust,
 };
 use waxwing_relay::{
     server,
@@ -28,20 +28,25 @@ use super::people::{Person, client, connect};
 use crate::scene::{NOW, delivery, envelope};
 
 /// A relay in this process, in memory.
-struct Here {
-    address: ServerAddress,
-    relay: Relay<MemoryStore>,
+pub(super) struct Here {
+    pub(super) address: ServerAddress,
+    pub(super) relay: Relay<MemoryStore>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Drained>,
-    listener: Arc<Listener>,
+    pub(super) listener: Arc<Listener>,
 }
 
 impl Here {
     fn start() -> Self {
+        Self::start_with(Limits::default())
+    }
+
+    pub(super) fn start_with(limits: Limits) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(3);
         let key = ServerKey::generate(&mut rng);
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Arc::new(Listener::bind(anywhere, &key, ListenerConfig::new(Service::Relay)).unwrap());
+        let config = ListenerConfig { limits, ..ListenerConfig::new(Service::Relay) };
+        let listener = Arc::new(Listener::bind(anywhere, &key, config).unwrap());
         let host = listener.local_address().to_string().parse().unwrap();
         let address = ServerAddress::new(*listener.key(), vec![host]).unwrap();
         let admission = AdmissionSettings { open: true, ..AdmissionSettings::default() };
@@ -175,15 +180,15 @@ async fn an_id_that_is_in_flight_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn a_blob_stream_is_told_that_blobs_are_not_served_and_a_malformed_one_ends_alone() {
+async fn a_blob_stream_is_answered_and_a_malformed_one_ends_alone() {
     let here = Here::start();
     let client = client();
     let connection = connect(&client, &here.address).await;
     let (blob, capability) = (BlobId::from_bytes([1; 16]), Capability::from_bytes([2; 32]));
     let read = RelayRequest::ReadBlob(TransferBlob { blob, capability, first: 0, count: 1 });
     let mut transfer = connection.blob(read).await.unwrap();
-    let refused = transfer.state().await.expect_err("not served");
-    assert_eq!(refused, waxwing_net::RequestError::Server(ErrorCode::Unexpected.into()));
+    let refused = transfer.state().await.expect_err("it is absent");
+    assert_eq!(refused, waxwing_net::RequestError::Server(ErrorCode::Refused.into()));
     let (bare, _control) = bare(&client, &here).await;
     let mut stream = bare.blob().await.unwrap();
     stream.write_frame(b"nonsense").await.unwrap();

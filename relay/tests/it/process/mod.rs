@@ -1,6 +1,7 @@
 //! The relay as its operator and its clients meet it: the binary, QUIC, and nothing of its insides. Spec §17.17 to §17.19.
 mod backup;
 mod bench;
+mod blobs;
 mod exchange;
 mod kill;
 mod life;

@@ -28,7 +28,8 @@ pub(super) fn command(data: &Path) -> Command {
     command.env("WAXWING_RELAY_ADMISSION_OPEN", "true").env("WAXWING_RELAY_LIMITS_CONNECTIONS_PER_SOURCE", "100000");
     command
         .env("WAXWING_RELAY_LIMITS_CREATE_MAILBOX", "[1, 0.0]")
-        .env("WAXWING_RELAY_LIMITS_CREATE_REGISTER", "[1, 0.0]");
+        .env("WAXWING_RELAY_LIMITS_CREATE_REGISTER", "[1, 0.0]")
+        .env("WAXWING_RELAY_LIMITS_CREATE_BLOB", "[1, 0.0]");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

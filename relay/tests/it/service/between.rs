@@ -6,15 +6,16 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_relay::store::{
-    AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, NewRegister,
-    PutError, RegisterCreateError, RegisterError, RegisterWriteError, Registers, Stats, Store, StoredEnvelope,
-    Unavailable, WatchError, Watched, Watcher,
+    AckError, Admitted, BlobCreateError, BlobError, BlobReadError, BlobWriteError, Blobs, Commit, CreateError,
+    LaneError, MailboxError, NewBlob, NewEnvelope, NewFanOut, NewMailbox, NewRegister, PutError, RegisterCreateError,
+    RegisterError, RegisterWriteError, Registers, Stats, Store, StoredEnvelope, Unavailable, WatchError, Watched,
+    Watcher,
 };
 use waxwing_wire::{
-    id::{MailboxId, RegisterId},
+    id::{BlobId, MailboxId, RegisterId},
     relay::{
-        Ack, AddLane, Capability, EndLane, LaneNumber, MailboxState, RegisterHead, RegisterPage, RotateLane,
-        WriteRegister,
+        Ack, AddLane, BlobState, Capability, EndLane, LaneNumber, MailboxState, RegisterHead, RegisterPage, RotateLane,
+        TransferBlob, WriteRegister,
     },
     time::Timestamp,
 };
@@ -102,6 +103,36 @@ impl<S: Store> Registers for Between<S> {
 
     async fn delete_register(&self, register: &RegisterId, capability: &Capability) -> Result<(), RegisterError> {
         self.around("delete_register", self.inner.delete_register(register, capability)).await
+    }
+}
+
+/// Not delayed: the schedules are of mailboxes.
+impl<S: Store> Blobs for Between<S> {
+    type Upload = S::Upload;
+    type Download = S::Download;
+
+    async fn create_blob(&self, new: NewBlob, now: Timestamp) -> Result<BlobState, BlobCreateError> {
+        self.inner.create_blob(new, now).await
+    }
+
+    fn blob_state(&self, blob: &BlobId, capability: &Capability, now: Timestamp) -> Result<BlobState, BlobError> {
+        self.inner.blob_state(blob, capability, now)
+    }
+
+    async fn write_blob(&self, transfer: &TransferBlob, now: Timestamp) -> Result<S::Upload, BlobWriteError> {
+        self.inner.write_blob(transfer, now).await
+    }
+
+    async fn read_blob(
+        &self,
+        transfer: &TransferBlob,
+        now: Timestamp,
+    ) -> Result<(BlobState, S::Download), BlobReadError> {
+        self.inner.read_blob(transfer, now).await
+    }
+
+    async fn delete_blob(&self, blob: &BlobId, capability: &Capability, now: Timestamp) -> Result<(), BlobError> {
+        self.inner.delete_blob(blob, capability, now).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -271,7 +271,9 @@ impl<S: Store> Phone<S> {
     }
 
     pub(super) async fn reply(&mut self, id: RequestId) -> Result<RelayReply, ServerError> {
-        for _ in 0..10_000 {
+        // A store in a file answers from threads of its own, which a busy machine lets wait.
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             self.take_all();
             if let Some(reply) = self.replies.remove(&id) {
                 return reply;
@@ -279,6 +281,17 @@ impl<S: Store> Phone<S> {
             tokio::task::yield_now().await;
         }
         panic!("request {id:?} is not answered");
+    }
+
+    /// Waits until the backlog has ended, and takes what came. For stores in files, which [`Self::settle`] does not wait for.
+    pub(super) async fn backlog_ends(&mut self) {
+        let begun = Instant::now();
+        let ends = |push: &RelayPush| matches!(push, RelayPush::BacklogEnd(_));
+        while !self.control.iter().chain(&self.backlog).any(ends) {
+            assert!(begun.elapsed() < PATIENCE, "the backlog does not end");
+            tokio::task::yield_now().await;
+            self.take_all();
+        }
     }
 
     pub(super) async fn code(&mut self, body: RelayRequest) -> ErrorCode {
@@ -361,3 +374,4 @@ impl<S: Store> Drop for Phone<S> {
 
 /// Rounds after which nothing moves any more: more than any chain of wakes in a test.
 const QUIET: u32 = 64;
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -24,7 +24,7 @@ fn later(retry_after: Duration) -> Result<RelayReply, ServerError> {
 /// Two mailboxes at once, three registers, and one of each a minute.
 fn place() -> Place<MemoryStore> {
     let rate = |burst| Rate { burst, interval: MINUTE };
-    let rates = Rates { mailboxes: rate(2), registers: rate(3) };
+    let rates = Rates { mailboxes: rate(2), registers: rate(3), blobs: rate(2) };
     Place::over(MemoryStore::new(Rules::default()), Settings { rates, ..settings() })
 }
 
