@@ -52,7 +52,7 @@ impl StoreKey {
         self.0.get(KEY..).unwrap_or_default()
     }
 
-    /// SQLCipher's notation of a raw key with its salt: `"x'…'"`.
+    /// How `SQLCipher` writes a raw key with its salt: `"x'…'"`.
     pub(super) fn notation(&self) -> Zeroizing<String> {
         let digits = Zeroizing::new(hex::encode(self.0.as_slice()));
         let mut notation = Zeroizing::new(String::with_capacity(digits.len().saturating_add(5)));

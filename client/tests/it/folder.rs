@@ -8,7 +8,7 @@ use crate::scene::{BOB, create, files, message, open, passphrase, protected, rec
 
 async fn refused(path: &Path, unlock: Unlock) -> OpenError {
     let before = if path.is_dir() { files(path) } else { Default::default() };
-    let error = EncryptedStore::open(path, unlock).await.err().expect("it is refused");
+    let error = EncryptedStore::open(path, unlock).await.expect_err("it is refused");
     let mut after = if path.is_dir() { files(path) } else { Default::default() };
     // Says which pages a journal has, and is made anew by whoever looks into it.
     after.remove("store.db-shm");
