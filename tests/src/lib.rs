@@ -6,6 +6,7 @@
 //! - [`group`]: a member of a group made of our own crate.
 //! - [`durability`]: what a power cut would have left of a folder.
 //! - [`faults`]: a disk that fails when a test says so.
+//! - [`world`]: clients, relays and a key server in one thread, on virtual time, in any weather.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
 pub mod durability;
@@ -15,3 +16,4 @@ pub mod ours;
 pub mod peer;
 pub mod schedule;
 pub mod sealing;
+pub mod world;

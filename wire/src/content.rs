@@ -32,7 +32,7 @@ mod text;
 pub use body::{Body, CustomBody, KindName, UnknownBody, UnknownReason};
 pub use identity::{IdentityBlock, Introduction, ProfileKey};
 pub use operations::{Delete, Edit, Location, Poll, Reaction, Timer, Vote};
-pub use own::{ContactCopy, GroupPart, PassedOn, ReadMarker, ReadMarkers, SentCopy, Standing};
+pub use own::{ContactCopy, GroupPart, OwnLink, OwnLinks, PassedOn, ReadMarker, ReadMarkers, SentCopy, Standing};
 pub use signals::{Receipt, ReceiptState, Resend, Typing};
 pub use text::{Attachment, Mention, Presentation, Text};
 

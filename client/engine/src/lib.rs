@@ -4,9 +4,25 @@
 //! account.
 #![forbid(unsafe_code)]
 
+mod contacts;
+mod convert;
+mod engine;
 mod interface;
+mod links;
+mod mailbox;
+mod outbox;
+mod own;
+mod prekeys;
+mod random;
+mod records;
+mod sessions;
+mod stage;
 pub mod store;
+mod task;
+mod times;
 
+pub use self::engine::{Created, Engine, LoadError, NotListed, Settings};
 pub use self::interface::{
     CallId, Command, CommandError, Event, FailReason, IdentityChange, Input, Link, MessageText, Output, Purpose, State,
 };
+pub use self::own::{Joining, NewAccount, NewAccountError, Provisioning, RecoverError};

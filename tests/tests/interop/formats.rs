@@ -142,7 +142,7 @@ fn signature_sign_bit() -> Result<(), Failed> {
         let peer = stage::peer(version);
         let mut seen = [0; 2];
         while seen.contains(&0) {
-            let private: [u8; 32] = peer.generate_key_pair()?.private.as_ref().try_into()?;
+            let private: [u8; 32] = peer.generate_key_pair()?.private[..].try_into()?;
             let sign = witness::edwards_sign(&private);
             assert_eq!(peer.sign(&private, b"message")?[63] >> 7, sign);
             seen[usize::from(sign)] += 1;
@@ -157,7 +157,7 @@ fn specified_signatures() -> Result<(), Failed> {
         let mut seen = [0; 2];
         while seen.iter().any(|count| *count < 4) {
             let pair = peer.generate_key_pair()?;
-            let private: [u8; 32] = pair.private.as_ref().try_into()?;
+            let private: [u8; 32] = pair.private[..].try_into()?;
             let signature = witness::xeddsa_by_the_specification(&private, b"message", &[3; 64]);
             assert_eq!(signature[63] >> 7, 0);
             assert!(peer.verify(&pair.public, b"message", &signature)?, "{version}");
@@ -175,7 +175,7 @@ fn specified_bundle() -> Result<(), Failed> {
     for version in Version::ALL {
         let peer = stage::peer(version);
         let pair = Pair::new(&peer, &peer)?;
-        let private: [u8; 32] = pair.responder.info().identity_private.as_ref().try_into()?;
+        let private: [u8; 32] = pair.responder.info().identity_private[..].try_into()?;
         let mut bundle = pair.bundle(Agreement::PQXDH)?;
         let sign = |message: &[u8]| Some(witness::xeddsa_by_the_specification(&private, message, &[5; 64]).into());
         bundle.signed.signature = sign(&bundle.signed.public);

@@ -4,8 +4,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    ContactCopy, ContentError, Delete, Edit, GroupPart, Introduction, Location, PassedOn, Poll, ProfileKey, Reaction,
-    ReadMarkers, Receipt, Resend, SentCopy, Text, Timer, Typing, Vote,
+    ContactCopy, ContentError, Delete, Edit, GroupPart, Introduction, Location, OwnLinks, PassedOn, Poll, ProfileKey,
+    Reaction, ReadMarkers, Receipt, Resend, SentCopy, Text, Timer, Typing, Vote,
 };
 use crate::{
     canonical::{self, Mode},
@@ -105,6 +105,8 @@ bodies! {
     19 ContactCopy (ContactCopy = ContactCopy);
     /// To own devices: what came for the account.
     20 PassedOn (PassedOn = PassedOn);
+    /// To own devices: by which tokens others can write to the account.
+    21 OwnLinks (OwnLinks = OwnLinks);
 }
 
 impl Body {

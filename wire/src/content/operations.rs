@@ -112,6 +112,7 @@ plain!(
     super::SentCopy,
     super::PassedOn,
     super::ContactCopy,
+    super::OwnLinks,
     super::GroupPart,
     super::ProfileKey,
     super::Introduction,

@@ -10,6 +10,7 @@ use crate::{
     keys::{IntroductionToken, ReachKey},
     message::{self, Broken, FromWire, ToWire},
     proto::{content as proto, identity},
+    time::Timestamp,
 };
 
 /// A content as this device sent it to somebody else: own devices only, refused from anybody else.
@@ -83,6 +84,39 @@ message::message!(
         key_servers,
     }
 );
+
+/// By which tokens others can write to the account: own devices only. Merged by token; revoked stays revoked.
+#[derive(Debug, Eq, PartialEq)]
+pub struct OwnLinks {
+    /// At most [`Self::MOST`].
+    pub links: Vec<OwnLink>,
+}
+message::message!(OwnLinks = proto::OwnLinks { links });
+
+impl OwnLinks {
+    /// Links in one list.
+    pub const MOST: usize = 32;
+}
+
+/// One token.
+#[derive(Debug)]
+pub struct OwnLink {
+    /// The link's secret.
+    pub token: IntroductionToken,
+    /// When it ends by itself.
+    pub ends: Timestamp,
+    /// It ended before.
+    pub revoked: bool,
+}
+message::message!(OwnLink = proto::OwnLink { token, ends, revoked });
+
+impl PartialEq for OwnLink {
+    fn eq(&self, other: &Self) -> bool {
+        ToWire::<proto::OwnLink>::to_wire(self) == ToWire::<proto::OwnLink>::to_wire(other)
+    }
+}
+
+impl Eq for OwnLink {}
 
 /// What somebody is to the account.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

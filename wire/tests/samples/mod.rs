@@ -6,8 +6,8 @@ use waxwing_wire::{
     content::{
         Attachment, Body, ChainHash, ContactCopy, Content, Conversation, CustomBody, Delete, Edit, Extension, Group,
         GroupId, GroupPart, IdentityBlock, Introduction, KindName, Location, Mention, MessageId, MessageReference,
-        PassedOn, Poll, Presentation, ProfileKey, Reaction, ReadMarker, ReadMarkers, Receipt, ReceiptState, Resend,
-        SentCopy, Standing, Text, Timer, Typing, Vote,
+        OwnLink, OwnLinks, PassedOn, Poll, Presentation, ProfileKey, Reaction, ReadMarker, ReadMarkers, Receipt,
+        ReceiptState, Resend, SentCopy, Standing, Text, Timer, Typing, Vote,
     },
     delivery::{DeliveryKey, DeliverySecret, LaneHash},
     frame::{Admission, ErrorCode, InviteToken, Price, ServerError, Work},
@@ -454,6 +454,16 @@ pub(crate) fn bodies() -> Vec<Body> {
             contacts_secret: Some(DeliverySecret::from_bytes(&[0x5c; 32])),
             token: Some(IntroductionToken::from_bytes(&[0x70; 32])),
             key_servers: vec![server()],
+        }),
+        Body::OwnLinks(OwnLinks {
+            links: vec![
+                OwnLink {
+                    token: IntroductionToken::from_bytes(&[0x70; 32]),
+                    ends: Timestamp(1_800_000_000_000),
+                    revoked: false,
+                },
+                OwnLink { token: IntroductionToken::from_bytes(&[0x71; 32]), ends: Timestamp(1), revoked: true },
+            ],
         }),
         Body::PassedOn(PassedOn { author: account(), device: device(2), content: vec![0xc0; 400] }),
         Body::Custom(CustomBody {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use thiserror::Error;
 use waxwing_wire::{
     content::MessageId,
-    id::AccountId,
+    id::{AccountId, DeviceId},
     link::ContactLink,
     manifest::{Device, DeviceError},
 };
@@ -12,6 +12,7 @@ use waxwing_wire::{
 /// What the person wants. Anything refused changes nothing.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a person's wishes are few, and not kept")]
 pub enum Command {
     /// Make a link for others to write to this account by; the answer is [`Event::LinkMade`](super::Event::LinkMade).
     MakeLink {
@@ -52,12 +53,16 @@ pub enum Command {
         /// Whom.
         account: AccountId,
     },
-    /// Everything up to a message of theirs was read.
+    /// Everything that a device of theirs wrote up to a message was read.
     MarkRead {
         /// In whose conversation.
         account: AccountId,
         /// The message.
         id: MessageId,
+        /// On which device of theirs it was written.
+        device: DeviceId,
+        /// Its count: [`StoredMessage::sequence`](crate::store::StoredMessage::sequence).
+        sequence: u64,
     },
     /// Go on with somebody whose generation changed: the person saw it (F9).
     AcceptIdentity {
@@ -72,7 +77,7 @@ pub enum Command {
     /// Primary only: take a device off the list.
     RemoveDevice {
         /// Which.
-        device: waxwing_wire::id::DeviceId,
+        device: DeviceId,
     },
     /// Whether delivery and read receipts are sent; they are by default.
     SendReceipts(bool),

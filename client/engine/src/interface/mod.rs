@@ -32,6 +32,7 @@ use crate::store::Batch;
 /// What happened.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "inputs are taken one by one, and not kept")]
 pub enum Input {
     /// The person wants something.
     Command(Command),

@@ -54,7 +54,7 @@ pub enum Write {
 pub struct Record {
     /// What it is.
     pub table: Table,
-    /// At most 64 bytes.
+    /// At most 96 bytes.
     pub key: Vec<u8>,
     /// At most 128 KiB.
     pub value: SecretBytes,
@@ -118,6 +118,12 @@ impl Table {
 }
 
 impl Batch {
+    /// Changes nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { writes: Vec::new() }
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -66,7 +66,7 @@ async fn what_was_saved_is_loaded_in_order<S: Store, F: Future<Output = S>>(open
         record(Table::Account, b"", b"this device"),
         record(Table::Session, b"a", b"1"),
         record(Table::Session, b"b", &[7; 100_000]),
-        record(Table::Seen, &[0xff; 64], b""),
+        record(Table::Seen, &[0xff; 96], b""),
     ];
     let [one, two, three, four] = all.clone();
     save(&mut store, [Write::Put(four), Write::Put(two)]).await;

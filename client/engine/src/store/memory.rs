@@ -96,6 +96,13 @@ impl MemoryStore {
         wanted.take(limit).map(|(_, message)| message.clone()).collect()
     }
 
+    /// As [`Store::message`], at once.
+    #[must_use]
+    pub fn message_now(&self, conversation: &AccountId, id: &MessageId) -> Option<StoredMessage> {
+        let messages = self.messages.get(conversation)?;
+        messages.by_position.values().find(|message| message.id == *id).cloned()
+    }
+
     /// As [`Store::unread`], at once.
     #[must_use]
     pub fn unread_now(&self, conversation: &AccountId) -> u64 {
@@ -172,9 +179,7 @@ impl Store for MemoryStore {
     }
 
     async fn message(&mut self, conversation: &AccountId, id: &MessageId) -> Result<Option<StoredMessage>, Refused> {
-        let messages = self.messages.get(conversation);
-        let found = messages.and_then(|messages| messages.by_position.values().find(|message| message.id == *id));
-        Ok(found.cloned())
+        Ok(self.message_now(conversation, id))
     }
 
     async fn unread(&mut self, conversation: &AccountId) -> Result<u64, Refused> {

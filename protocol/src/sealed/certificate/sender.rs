@@ -10,6 +10,7 @@ use crate::address::{DeviceAddress, DeviceId, ServiceId};
 use crate::curve::{Decoded, IdentityKey};
 use crate::message::{DecodeError, framing};
 use crate::sealed::error::CertificateError;
+use crate::sealed::key::CertificateKey;
 use crate::sealed::proto::SenderCertificateBody;
 use crate::sealed::trust::Trust;
 use crate::time::Timestamp;
@@ -76,11 +77,13 @@ impl SenderCertificateIn {
     /// # Errors
     /// [`CertificateError`].
     pub fn verify(self, trust: &Trust, now: Timestamp) -> Result<SenderCertificate, CertificateError> {
-        let key = match &self.server {
-            Server::Embedded(server) => trust.key_of(server)?,
-            Server::Id(id) => trust.key_by_id(*id)?,
-        };
-        key.verify(&[&self.signed.body], &self.signed.signature).map_err(|_| CertificateError::ForgedSender)?;
+        if !trust.remembers(&self.signed.bytes) {
+            let key = match &self.server {
+                Server::Embedded(server) => trust.key_of(server)?,
+                Server::Id(id) => trust.key_by_id(*id)?,
+            };
+            key.verify(&[&self.signed.body], &self.signed.signature).map_err(|_| CertificateError::ForgedSender)?;
+        }
         if now > self.claims.expires {
             return Err(CertificateError::Expired { expires: self.claims.expires, now });
         }
@@ -97,6 +100,17 @@ impl SenderCertificateIn {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.signed.bytes
+    }
+
+    /// The key of the server certificate inside, if it is there and a key: for whoever certifies itself (spec §8.9) and tells by
+    /// other means, perhaps inside the message, that this is its key. Trusting it proves only that whoever has it made the
+    /// certificate.
+    #[must_use]
+    pub fn embedded_server_key(&self) -> Option<CertificateKey> {
+        match &self.server {
+            Server::Embedded(server) => server.key(),
+            Server::Id(_) => None,
+        }
     }
 
     /// The claimed identity key with its point.

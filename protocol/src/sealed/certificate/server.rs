@@ -79,6 +79,11 @@ impl ServerCertificateIn {
     pub const fn id(&self) -> u32 {
         self.id
     }
+
+    /// The key it claims; none if that is no key.
+    pub(super) fn key(&self) -> Option<CertificateKey> {
+        CertificateKey::decode(&self.key.to_bytes()).ok().map(|key| key.key)
+    }
 }
 
 impl ServerCertificate {

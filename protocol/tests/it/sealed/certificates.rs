@@ -98,6 +98,58 @@ fn a_device_that_certifies_itself_is_believed_by_whoever_trusts_its_certificate_
 }
 
 #[test]
+fn who_certifies_itself_says_by_which_key_and_nothing_more() {
+    let mut scene = Scene::new(8);
+    let key = CertificateKeyPair::generate(&mut scene.rng);
+    let public = *key.public_key();
+    let own = Issuer::self_signed(key, &mut scene.rng).unwrap();
+    let certificate = own.issue(sender(&scene.alice), ServerReference::Embedded, &mut scene.rng);
+    let read = SenderCertificateIn::decode(certificate.as_bytes()).unwrap();
+    let embedded = read.embedded_server_key().unwrap();
+    assert_eq!(embedded, public);
+    assert_eq!(verify(certificate.as_bytes(), &Trust::new([&embedded]), EXPIRES), Ok(()));
+    // By a key that only claims it, nothing verifies.
+    let mut forged = certificate.as_bytes().to_vec();
+    let at = forged.windows(32).position(|bytes| bytes == &public.to_bytes()[1..]).unwrap();
+    let other = CertificateKeyPair::generate(&mut scene.rng);
+    forged[at..at + 32].copy_from_slice(&other.public_key().to_bytes()[1..]);
+    let read = SenderCertificateIn::decode(&forged).unwrap();
+    let claimed = read.embedded_server_key().unwrap();
+    assert_eq!(&claimed, other.public_key());
+    assert!(read.verify(&Trust::new([&claimed]), EXPIRES).is_err());
+    let named = scene.issuer.issue(sender(&scene.alice), ServerReference::Id, &mut scene.rng);
+    assert_eq!(SenderCertificateIn::decode(named.as_bytes()).unwrap().embedded_server_key(), None);
+}
+
+#[test]
+fn a_remembered_certificate_still_expires_and_vouches_for_no_other_bytes() {
+    let mut scene = Scene::new(9);
+    let mut trust = scene.trust();
+    let read = SenderCertificateIn::decode(scene.certificate.as_bytes()).unwrap();
+    trust.remember(&read.verify(&trust, EXPIRES).unwrap());
+    assert_eq!(verify(scene.certificate.as_bytes(), &trust, EXPIRES), Ok(()));
+    let now = Timestamp(EXPIRES.0 + 1);
+    let expired = CertificateError::Expired { expires: EXPIRES, now };
+    assert_eq!(verify(scene.certificate.as_bytes(), &trust, now), Err(expired));
+    for bit in 0..scene.certificate.as_bytes().len() * 8 {
+        let mut forged = scene.certificate.as_bytes().to_vec();
+        forged[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(certificate) = SenderCertificateIn::decode(&forged) {
+            assert!(certificate.verify(&trust, EXPIRES).is_err(), "bit {bit}");
+        }
+    }
+    // The key that an id named when the certificate was remembered may be another one now.
+    let root = CertificateKeyPair::generate(&mut scene.rng);
+    let other = issuer(&root, 5, &mut scene.rng);
+    let mut trust = Trust::new([scene.root.public_key(), root.public_key()]);
+    trust.add_server(&ServerCertificateIn::decode(scene.issuer.certificate().as_bytes()).unwrap()).unwrap();
+    let named = scene.issuer.issue(sender(&scene.alice), ServerReference::Id, &mut scene.rng);
+    trust.remember(&named);
+    trust.add_server(&ServerCertificateIn::decode(other.certificate().as_bytes()).unwrap()).unwrap();
+    assert_eq!(verify(named.as_bytes(), &trust, EXPIRES), Err(CertificateError::ForgedSender));
+}
+
+#[test]
 fn every_bit_of_a_certificate_is_signed_or_needed() {
     let scene = Scene::new(7);
     let bytes = scene.certificate.as_bytes();

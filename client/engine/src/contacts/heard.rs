@@ -1,0 +1,90 @@
+//! What a device of a contact wrote, counted: gaps show (E6, B2).
+use std::collections::BTreeSet;
+
+use waxwing_wire::{content::ChainHash, id::DeviceId, time::Timestamp};
+
+use crate::records::HeardRecord;
+
+/// Numbers that are waited for; older ones are given up.
+const MOST_MISSING: usize = 64;
+
+/// The newest counted content of one device.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) device: DeviceId,
+    sequence: u64,
+    hash: ChainHash,
+    /// What is shown never goes back in time within one device's messages (S5).
+    sent: Timestamp,
+    missing: BTreeSet<u64>,
+}
+
+/// What a content says about those before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Order {
+    /// The next one, or one that was waited for.
+    Fits,
+    /// Others before it did not come yet.
+    Gap,
+    /// It names another predecessor than came: somebody changed what was there.
+    Broken,
+}
+
+impl Heard {
+    pub(crate) const fn new(device: DeviceId) -> Self {
+        let hash = ChainHash::from_bytes([0; 32]);
+        Self { device, sequence: 0, hash, sent: Timestamp(0), missing: BTreeSet::new() }
+    }
+
+    /// Takes the count of a content that was opened.
+    pub(crate) fn take(&mut self, sequence: u64, previous: ChainHash, hash: ChainHash) -> Order {
+        if sequence == 0 || self.missing.remove(&sequence) || sequence <= self.sequence {
+            return Order::Fits;
+        }
+        let next = self.sequence.saturating_add(1);
+        let order = match sequence == next {
+            true if previous == self.hash || self.sequence == 0 => Order::Fits,
+            true => Order::Broken,
+            // A device that was heard of late begins where it begins.
+            false if self.sequence == 0 => Order::Fits,
+            false => Order::Gap,
+        };
+        if order == Order::Gap {
+            self.missing.extend((next..sequence).rev().take(MOST_MISSING));
+            while self.missing.len() > MOST_MISSING {
+                self.missing.pop_first();
+            }
+        }
+        (self.sequence, self.hash) = (sequence, hash);
+        order
+    }
+
+    /// When a message stands, for the order on the screen: as it says, but not before what its device wrote earlier.
+    pub(crate) fn clock(&mut self, sequence: u64, sent: Timestamp) -> Timestamp {
+        if sequence >= self.sequence {
+            self.sent = self.sent.max(sent);
+            return self.sent;
+        }
+        sent
+    }
+
+    pub(super) fn record(&self) -> HeardRecord {
+        HeardRecord {
+            device: self.device.value().into(),
+            sequence: self.sequence,
+            hash: self.hash.as_bytes().to_vec(),
+            sent: self.sent.0,
+            missing: self.missing.iter().copied().collect(),
+        }
+    }
+
+    pub(super) fn restore(record: &HeardRecord) -> Option<Self> {
+        Some(Self {
+            device: DeviceId::try_from(record.device).ok()?,
+            sequence: record.sequence,
+            hash: ChainHash::from_bytes(record.hash.as_slice().try_into().ok()?),
+            sent: Timestamp(record.sent),
+            missing: record.missing.iter().copied().collect(),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! Telling the key server who this device is. Implements spec/20-client.md §20.6.
+//!
+//! ```text
+//! account ─▶ manifest, whenever it is newer than what was published ─▶ reach record ─▶ prekeys ─▶ prekeys looked after
+//! ```
+//! Everything that a device signs is bound to the connection and counted (spec §11.11), so one thing is asked at a time.
+use rand_core::CryptoRng;
+use waxwing_wire::{
+    frame::{Admission, InviteToken},
+    keyserver::{
+        Bound, CreateAccount, DeviceRequest, KeyserverRequest, PublishManifest, StoreReach, UploadPrekeys, batch_hash,
+    },
+    manifest::Manifest,
+    reach::MailboxAddress,
+    time::Timestamp,
+};
+
+use super::Engine;
+use crate::{
+    contacts::Objects,
+    interface::{Event, Link, Purpose},
+    own::Published,
+    random,
+    task::Task,
+    times,
+};
+
+impl Engine {
+    /// Whether somebody who has the account id can find this device and begin a session with it.
+    pub(super) fn is_registered(&self) -> bool {
+        self.own.registered && self.own.reach_stored && self.prekeys.are_ready()
+    }
+
+    pub(super) fn registration_due(&self) -> Option<Timestamp> {
+        let renewal = self.own.root.as_ref().map(|_| self.own.manifest.issued().saturating_add(times::RENEWAL));
+        let upkeep = self.is_registered().then_some(self.own.upkeep_at);
+        renewal.into_iter().chain(upkeep).min()
+    }
+
+    /// Asks for the next thing that the key server does not have.
+    pub(super) fn register(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
+        self.renew(now);
+        self.prekeys.rotate(&self.own, now, &mut self.stage, rng);
+        let Some(step) = self.next_step(now) else { return };
+        let Some(server) = self.own.key_server().cloned() else { return };
+        let link = Link { server: *server.key().as_bytes(), purpose: Purpose::OwnDirectory };
+        let pending = [
+            Task::AccountInfo,
+            Task::AccountWork,
+            Task::CreateAccount,
+            Task::Publish,
+            Task::StoreReach,
+            Task::UploadPrekeys,
+            Task::PrekeyIds,
+        ];
+        if pending.iter().any(|task| self.links.is_asked(task)) {
+            return;
+        }
+        if self.links.may(link, &server, &step, now, &mut self.stage) {
+            self.ask_step(link, step, now, rng);
+        }
+    }
+
+    fn next_step(&self, now: Timestamp) -> Option<Task> {
+        if !self.own.registered {
+            return Some(Task::CreateAccount);
+        }
+        if self.own.root.is_some() && self.own.published != Some(Published::of(&self.own.manifest)) {
+            return Some(Task::Publish);
+        }
+        if !self.own.reach_stored && self.mailbox.is_ready() {
+            return Some(Task::StoreReach);
+        }
+        if self.prekeys.has_batch() {
+            return Some(Task::UploadPrekeys);
+        }
+        (self.is_registered() && self.own.upkeep_at <= now).then_some(Task::PrekeyIds)
+    }
+
+    fn ask_step(&mut self, link: Link, step: Task, now: Timestamp, rng: &mut impl CryptoRng) {
+        match step {
+            Task::CreateAccount => self.ask_create(link, now),
+            Task::Publish => {
+                let Some(Published { reference: current, .. }) = self.own.published else { return };
+                let new_generation = current.generation != self.own.manifest.content().generation();
+                let request = KeyserverRequest::PublishManifest(PublishManifest {
+                    current,
+                    statement: new_generation.then(|| self.own.statement.encode()),
+                    manifest: self.own.manifest.encode(),
+                });
+                self.links.ask_keyserver(link, Task::Publish, request, now, &mut self.stage);
+            }
+            Task::StoreReach => {
+                if let Some(record) = self.reach_record(rng) {
+                    self.ask_bound(link, step, &DeviceRequest::StoreReach(StoreReach { record }), Vec::new(), now);
+                }
+            }
+            Task::UploadPrekeys => {
+                if let Some(prekeys) = self.prekeys.batch(&self.own) {
+                    let upload = DeviceRequest::UploadPrekeys(UploadPrekeys { batch: batch_hash(&prekeys) });
+                    self.ask_bound(link, step, &upload, prekeys, now);
+                }
+            }
+            _ => {
+                // The next time follows from nothing but chance (A6).
+                self.own.upkeep_at = now.saturating_add(random::between(times::UPKEEP, rng));
+                self.own.save(&mut self.stage);
+                self.ask_bound(link, Task::PrekeyIds, &DeviceRequest::PrekeyIds, Vec::new(), now);
+            }
+        }
+    }
+
+    fn ask_create(&mut self, link: Link, now: Timestamp) {
+        let Some(admission) = self.admission(link, now) else { return };
+        let request = KeyserverRequest::CreateAccount(CreateAccount {
+            recovery_key: *self.own.recovery.as_bytes(),
+            statement: self.own.statement.encode(),
+            manifest: self.own.manifest.encode(),
+            admission,
+        });
+        self.links.ask_keyserver(link, Task::CreateAccount, request, now, &mut self.stage);
+    }
+
+    /// By what right the account is made; none while that is being found out.
+    fn admission(&mut self, link: Link, now: Timestamp) -> Option<Admission> {
+        use waxwing_wire::{frame::Work, pow::Puzzle};
+        if let Some(token) = &self.own.keyserver_admission {
+            return Some(Admission::Invite(InviteToken::from_bytes(*token)));
+        }
+        let Some(price) = self.own.price else {
+            if self.links.is_due(&Task::AccountInfo, now) {
+                self.links.ask_keyserver(link, Task::AccountInfo, KeyserverRequest::Info, now, &mut self.stage);
+            }
+            return None;
+        };
+        if price.open {
+            return Some(Admission::Open);
+        }
+        if let Some(nonce) = self.own.nonce {
+            return Some(Admission::Work(Work { challenge: price.challenge, nonce }));
+        }
+        match price.admission {
+            Some(difficulty) if self.links.is_due(&Task::AccountWork, now) => {
+                let puzzle = Puzzle::account(&price.challenge, &self.own.account(), difficulty);
+                self.links.ask_work(Task::AccountWork, puzzle, now, &mut self.stage);
+            }
+            Some(_) => {}
+            // Only by invitation, and there is none: the price may change.
+            None => self.own.price = None,
+        }
+        None
+    }
+
+    fn ask_bound(&mut self, link: Link, task: Task, request: &DeviceRequest, prekeys: Vec<Vec<u8>>, now: Timestamp) {
+        let Some((exporter, number)) = self.links.binding(&link) else { return };
+        let Ok(bytes) = request.encode() else { return };
+        let Ok(signed) = self.own.signing.sign_request(self.own.signer(), exporter, number, &bytes) else { return };
+        let bound = KeyserverRequest::Bound(Bound { request: signed.encode(), prekeys });
+        self.links.ask_keyserver(link, task, bound, now, &mut self.stage);
+    }
+
+    /// Where this device takes messages, signed and sealed. A number is used once (spec §12.6): what is stored again is another record.
+    fn reach_record(&mut self, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
+        self.own.reach_number = self.own.reach_number.saturating_add(1);
+        self.own.save(&mut self.stage);
+        let number = self.own.reach_number;
+        let address = MailboxAddress { server: self.own.relay.clone(), mailbox: self.mailbox.id() };
+        let entry = self.own.signing.sign_reach_entry(self.own.signer(), number, &[address]).ok()?;
+        let entry = entry.verify(&self.own.manifest).ok()?;
+        let sealed = entry.seal(&self.own.reach_key, rng).ok()?;
+        let record = self.own.signing.sign_reach_record(self.own.signer(), self.own.reach_key_number, number, &sealed);
+        record.ok().map(|record| record.encode())
+    }
+
+    /// The primary renews the manifest when a third of its life is over (spec §11.5.5).
+    fn renew(&mut self, now: Timestamp) {
+        let Some(root) = &self.own.root else { return };
+        if now.since(self.own.manifest.issued()) < times::RENEWAL || self.own.manifest.content().is_final() {
+            return;
+        }
+        let renewed = self.own.manifest.renew(root, now).map(|manifest| manifest.verify(&self.own.statement, now));
+        if let Ok(Ok(manifest)) = renewed {
+            self.take_own_manifest(manifest);
+        }
+    }
+
+    /// This account's manifest is another one from now on.
+    pub(super) fn take_own_manifest(&mut self, manifest: Manifest) {
+        self.own.manifest = manifest.clone();
+        self.own.save(&mut self.stage);
+        let own = self.own.account();
+        if let Some(itself) = self.contacts.get_mut(&own) {
+            itself.take(Objects { recovery: self.own.recovery, statement: self.own.statement.clone(), manifest });
+            itself.save(&mut self.stage);
+        }
+        let listed = |device| self.own.manifest.device(device).is_some();
+        self.sessions.retain(&own, listed, &mut self.stage);
+        if self.own.manifest.device(self.own.device).is_none() {
+            self.stage.notify(Event::Unlisted);
+        }
+    }
+}

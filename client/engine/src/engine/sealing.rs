@@ -1,0 +1,155 @@
+//! From a content to an envelope for one device. Implements spec/20-client.md §20.10.
+//!
+//! Invariants: nothing is sealed for a device that no believed manifest lists, nor under a generation that the person has not accepted; the
+//! ratchet step and the envelope are in one batch.
+use rand_core::CryptoRng;
+use waxwing_protocol::{SealError, sealed};
+use waxwing_wire::{
+    content::Content,
+    id::{AccountId, DeliveryId},
+    padding::EnvelopeSize,
+    time::Timestamp,
+};
+
+use super::{Engine, directory::Bundles};
+use crate::{
+    convert,
+    outbox::{Audience, EntryKey, SealedEnvelope},
+    random,
+    sessions::{self, Device},
+    times,
+};
+
+impl Engine {
+    /// Seals what waits and can be sealed; returns the devices that need a bundle first.
+    pub(super) fn seal_waiting(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Bundles {
+        let mut bundles = Bundles::new();
+        for key in self.outbox.open_keys() {
+            self.bring_up_to_date(&key, now, rng);
+            for device in self.outbox.waiting(&key, now) {
+                match self.seal(&key, device, now, rng) {
+                    Ok(envelope) => self.outbox.sealed(&key, device, envelope, &mut self.stage),
+                    Err(NotYet::Bundle) => {
+                        bundles.entry(device.0).or_default().insert(device.1);
+                    }
+                    Err(NotYet::Place) => self.want(&device.0, false, true),
+                    Err(NotYet::Objects | NotYet::Held) => {}
+                }
+            }
+            if self.outbox.settle(&key, now, &mut self.stage) {
+                self.tell_sent(&key);
+            }
+        }
+        bundles
+    }
+
+    /// The devices of an entry follow the manifests.
+    fn bring_up_to_date(&mut self, key: &EntryKey, now: Timestamp, rng: &mut impl CryptoRng) {
+        let Some(entry) = self.outbox.get(key) else { return };
+        let own = self.own.account();
+        let contacts = &self.contacts;
+        let of = |account: AccountId| contacts.get(&account).map_or(&[][..], super::Contact::devices);
+        let (devices, delay): (Vec<Device>, _) = match entry.audience {
+            Audience::Peer => (of(key.0).iter().map(|device| (key.0, device.id())).collect(), None),
+            Audience::Siblings => {
+                (self.own.siblings().map(|device| (own, device.id())).collect(), Some(times::COPY_DELAY))
+            }
+            Audience::Named => (Vec::new(), None),
+        };
+        let known = self.contacts.get(&key.0).is_some_and(|contact| contact.manifest.is_some());
+        let listed = |device: &Device| !known || of(device.0).iter().any(|listed| listed.id() == device.1);
+        let not_before = || delay.map_or(Timestamp(0), |delay| now.saturating_add(random::between(delay, rng)));
+        self.outbox.reconcile(key, &devices, listed, not_before, &mut self.stage);
+    }
+
+    fn seal(
+        &mut self,
+        key: &EntryKey,
+        device: Device,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<SealedEnvelope, NotYet> {
+        let (account, id) = device;
+        let contact = self.contacts.get(&account).ok_or(NotYet::Objects)?;
+        if !contact.is_wanted() || contact.unaccepted_generation().is_some() || contact.is_deleted() {
+            return Err(NotYet::Held);
+        }
+        let listed = contact.manifest.as_ref().ok_or(NotYet::Objects)?.device(id).ok_or(NotYet::Held)?;
+        let recipient = convert::identity_key(&listed.keys().identity).ok_or(NotYet::Held)?;
+        let place = contact.place(id).cloned().ok_or(NotYet::Place)?;
+        let peer = self.sessions.entry(device);
+        if !peer.is_usable(now) {
+            return Err(NotYet::Bundle);
+        }
+        let opening = !peer.session.is_acknowledged();
+        let entry = self.outbox.get(key).ok_or(NotYet::Held)?;
+        let plaintext = if opening { self.own.with_identity(&entry.content) } else { Some(entry.content.clone()) };
+        let plaintext = plaintext.ok_or(NotYet::Held)?;
+        let step = match peer.session.seal(&plaintext, convert::time(now), rng) {
+            Ok(step) => step,
+            Err(SealError::NoSession | SealError::UnacknowledgedTooLong | SealError::ChainExhausted) => {
+                peer.renew = true;
+                peer.save(&device, &mut self.stage);
+                return Err(NotYet::Bundle);
+            }
+            Err(_) => return Err(NotYet::Held),
+        };
+        let certificate = self.own.certificate(rng).ok_or(NotYet::Held)?.clone();
+        let content =
+            sealed::Content::of_session(&certificate, step.message()).with_hint(sealed::ContentHint::Resendable);
+        let smallest = sealed::EnvelopeSize::smallest_for(content.unpadded_len()).ok_or(NotYet::Held)?;
+        let smallest = EnvelopeSize::exactly(smallest.bytes()).ok_or(NotYet::Held)?;
+        // Until it is acknowledged and for three answers, every message is as large as the opening.
+        let size = match peer.opening {
+            Some(size) if opening || peer.answers_left > 0 => size.max(smallest),
+            _ => smallest,
+        };
+        let padded = content.with_padding(sealed::Padding::To(convert::size(size)));
+        let sealed = padded.seal_fan_out(&self.own.identity, &[recipient], rng).map_err(|_| NotYet::Held)?;
+        let envelope = sealed.envelope(0).ok_or(NotYet::Held)?;
+        sessions::write(&device, &step.delta(), &mut self.stage);
+        let _ = step.commit();
+        if opening {
+            peer.opening.get_or_insert(size);
+        } else {
+            peer.answers_left = peer.answers_left.saturating_sub(1);
+        }
+        // Whatever is said acknowledges what they began.
+        peer.answer_at = None;
+        peer.save(&device, &mut self.stage);
+        Ok(SealedEnvelope {
+            server: place.server,
+            mailbox: place.mailbox,
+            delivery: DeliveryId::from_bytes(random::bytes(rng)),
+            envelope,
+            made: now,
+            opening,
+            by_work: false,
+            price: None,
+            nonce: None,
+            refused: false,
+        })
+    }
+}
+
+/// Why something is not sealed yet.
+#[derive(Clone, Copy, Debug)]
+enum NotYet {
+    /// Nothing verified is known of the account.
+    Objects,
+    /// Where the device takes messages is not known.
+    Place,
+    /// There is no session.
+    Bundle,
+    /// The person decides first, or the device is gone.
+    Held,
+}
+
+impl crate::own::Own {
+    /// A content with this account's identity block, for who has not acknowledged the session.
+    fn with_identity(&self, content: &[u8]) -> Option<Vec<u8>> {
+        let mut content = Content::decode(content).ok()?;
+        content.identity = Some(self.identity_block());
+        content.encode().ok()
+    }
+}

@@ -1,0 +1,359 @@
+//! What is to be delivered. Implements spec/20-client.md §20.10.
+//!
+//! ```text
+//! entry ──for each device──▶ Waiting ──seal──▶ Sealed (envelope) ──put, accepted──▶ Done
+//!                               ▲  device gone, opening too old │
+//!                               └───────────────────────────────┘
+//! all Done ─▶ sent ─▶ delivered, by a receipt ─▶ kept for who asks again ─▶ forgotten
+//! ```
+//! Invariants: an entry is saved before anything of it leaves; an envelope is saved with the ratchet step that made it, and the same bytes
+//! go out until they are accepted; nothing is sealed twice for a device unless it asked, or its session was begun anew.
+//! Not here: how it is sealed (`seal`), how it travels (`delivery`).
+mod entry;
+mod envelope;
+
+use std::collections::BTreeMap;
+
+use core::time::Duration;
+
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, DeviceId},
+    time::Timestamp,
+};
+
+pub(crate) use self::{
+    entry::{Audience, Entry, Route, Target, TargetState},
+    envelope::SealedEnvelope,
+};
+use crate::{
+    sessions::Device,
+    stage::Stage,
+    store::{Record, Table},
+    task::Destination,
+    times,
+};
+
+/// Conversation and message.
+pub(crate) type EntryKey = (AccountId, MessageId);
+
+/// Delivered entries that are kept in a conversation for a device that asks again.
+const KEPT: usize = 32;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    entries: BTreeMap<EntryKey, Entry>,
+    /// Entries in the order in which they were made, those that have something to do only.
+    open: BTreeMap<u64, EntryKey>,
+    envelopes: BTreeMap<Destination, SealedEnvelope>,
+    next: u64,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self { entries: BTreeMap::new(), open: BTreeMap::new(), envelopes: BTreeMap::new(), next: 0 }
+    }
+
+    /// Takes something to deliver.
+    pub(crate) fn add(&mut self, key: EntryKey, mut entry: Entry, stage: &mut Stage) {
+        entry.order = self.next;
+        self.next = self.next.saturating_add(1);
+        entry.save(&key, stage);
+        self.open.insert(entry.order, key);
+        self.entries.insert(key, entry);
+    }
+
+    pub(crate) fn contains(&self, key: &EntryKey) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    pub(crate) fn get(&self, key: &EntryKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// Entries with something to do, oldest first.
+    pub(crate) fn open_keys(&self) -> Vec<EntryKey> {
+        self.open.values().copied().collect()
+    }
+
+    /// Brings the targets of an entry up to the devices there are: new ones are added, those that are gone are dropped with their
+    /// envelopes.
+    pub(crate) fn reconcile(
+        &mut self,
+        key: &EntryKey,
+        devices: &[Device],
+        listed: impl Fn(&Device) -> bool,
+        mut not_before: impl FnMut() -> Timestamp,
+        stage: &mut Stage,
+    ) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let gone: Vec<Device> = entry.targets.keys().filter(|device| !listed(device)).copied().collect();
+        for device in &gone {
+            entry.targets.remove(device);
+            let destination = destination(key, device);
+            if self.envelopes.remove(&destination).is_some() {
+                SealedEnvelope::delete(&destination, stage);
+            }
+        }
+        let mut changed = !gone.is_empty();
+        let grows = entry.audience != Audience::Named && entry.sent.is_none();
+        for device in devices.iter().filter(|_| grows) {
+            if !entry.targets.contains_key(device) {
+                let target = Target { state: TargetState::Waiting, not_before: not_before() };
+                entry.targets.insert(*device, target);
+                changed = true;
+            }
+        }
+        if changed {
+            entry.save(key, stage);
+        }
+    }
+
+    /// The devices of an entry that wait to be sealed for now.
+    pub(crate) fn waiting(&self, key: &EntryKey, now: Timestamp) -> Vec<Device> {
+        let Some(entry) = self.entries.get(key) else { return Vec::new() };
+        let due = |target: &Target| target.state == TargetState::Waiting && target.not_before <= now;
+        entry.targets.iter().filter(|(_, target)| due(target)).map(|(device, _)| *device).collect()
+    }
+
+    /// An envelope was made, in the batch with its ratchet step.
+    pub(crate) fn sealed(&mut self, key: &EntryKey, device: Device, envelope: SealedEnvelope, stage: &mut Stage) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Some(target) = entry.targets.get_mut(&device) {
+            target.state = TargetState::Sealed;
+        }
+        let destination = destination(key, &device);
+        envelope.save(&destination, stage);
+        self.envelopes.insert(destination, envelope);
+        entry.save(key, stage);
+    }
+
+    pub(crate) fn envelope(&self, destination: &Destination) -> Option<&SealedEnvelope> {
+        self.envelopes.get(destination)
+    }
+
+    pub(crate) fn envelope_mut(&mut self, destination: &Destination) -> Option<&mut SealedEnvelope> {
+        self.envelopes.get_mut(destination)
+    }
+
+    /// Envelopes on their way, in the order of their entries.
+    pub(crate) fn destinations(&self) -> Vec<Destination> {
+        let mut all: Vec<(u64, Destination)> = self
+            .envelopes
+            .keys()
+            .map(|destination| {
+                let key = (destination.conversation, destination.id);
+                (self.entries.get(&key).map_or(0, |entry| entry.order), *destination)
+            })
+            .collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, destination)| destination).collect()
+    }
+
+    /// A relay has it on stable storage. Whether the entry is through with that.
+    pub(crate) fn accepted(&mut self, destination: &Destination, now: Timestamp, stage: &mut Stage) -> bool {
+        self.drop_envelope(destination, stage);
+        let key = (destination.conversation, destination.id);
+        if let Some(target) = self.target(destination) {
+            target.state = TargetState::Done;
+        }
+        if let Some(entry) = self.entries.get(&key) {
+            entry.save(&key, stage);
+        }
+        self.settle(&key, now, stage)
+    }
+
+    /// Whether everything of the entry was accepted, which is noted once.
+    pub(crate) fn settle(&mut self, key: &EntryKey, now: Timestamp, stage: &mut Stage) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let is_done = entry.targets.values().all(|target| target.state == TargetState::Done);
+        if !is_done || entry.sent.is_some() || (entry.targets.is_empty() && entry.audience == Audience::Peer) {
+            return false;
+        }
+        entry.sent = Some(now);
+        self.open.remove(&entry.order);
+        if !entry.awaits_receipt {
+            entry.delivered = true;
+        }
+        entry.save(key, stage);
+        self.prune(&key.0, stage);
+        true
+    }
+
+    /// The envelope is thrown away and made anew.
+    pub(crate) fn unseal(&mut self, destination: &Destination, stage: &mut Stage) {
+        self.drop_envelope(destination, stage);
+        let key = (destination.conversation, destination.id);
+        if let Some(target) = self.target(destination) {
+            target.state = TargetState::Waiting;
+        }
+        if let Some(entry) = self.entries.get(&key) {
+            entry.save(&key, stage);
+        }
+    }
+
+    /// A receipt came. Whether the entry waited for one.
+    pub(crate) fn received(&mut self, key: &EntryKey, stage: &mut Stage) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let news = entry.awaits_receipt && !entry.delivered;
+        if news {
+            entry.delivered = true;
+            entry.save(key, stage);
+            self.prune(&key.0, stage);
+        }
+        news
+    }
+
+    /// A device says that it could not open what came: everything that was made for it since `since` goes to it again.
+    pub(crate) fn again(&mut self, conversation: &AccountId, device: Device, since: Timestamp, stage: &mut Stage) {
+        let keys: Vec<EntryKey> =
+            self.of(conversation).filter(|(_, entry)| entry.made >= since).map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(target) = entry.targets.get_mut(&device).filter(|target| target.state != TargetState::Waiting)
+            else {
+                continue;
+            };
+            *target = Target { state: TargetState::Waiting, not_before: Timestamp(0) };
+            entry.sent = None;
+            self.open.insert(entry.order, key);
+            entry.save(&key, stage);
+            self.drop_envelope(&destination(&key, &device), stage);
+        }
+    }
+
+    /// An account has other devices throughout: whatever has no receipt goes to all of them again.
+    pub(crate) fn anew(&mut self, conversation: &AccountId, since: Timestamp, stage: &mut Stage) {
+        let unread = self.of(conversation).filter(|(_, entry)| entry.made >= since && !entry.delivered);
+        let keys: Vec<EntryKey> = unread.map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let devices: Vec<Device> = entry.targets.keys().copied().collect();
+            entry.targets.clear();
+            entry.sent = None;
+            self.open.insert(entry.order, key);
+            entry.save(&key, stage);
+            for device in devices {
+                self.drop_envelope(&destination(&key, &device), stage);
+            }
+        }
+    }
+
+    /// Messages whose envelopes may have expired without a receipt go out again, now that the peer was heard from. Their ids.
+    pub(crate) fn expired_again(
+        &mut self,
+        conversation: &AccountId,
+        now: Timestamp,
+        stage: &mut Stage,
+    ) -> Vec<MessageId> {
+        let expired = self.of(conversation).filter(|(_, entry)| entry.may_have_expired(now)).map(|(key, _)| *key);
+        let expired: Vec<EntryKey> = expired.collect();
+        for key in &expired {
+            let Some(entry) = self.entries.get_mut(key) else { continue };
+            entry.targets.clear();
+            (entry.sent, entry.told_expired) = (None, false);
+            self.open.insert(entry.order, *key);
+            entry.save(key, stage);
+        }
+        expired.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Forgets what is too old to be sent anew; names what may have expired since the last time.
+    pub(crate) fn tidy(&mut self, now: Timestamp, stage: &mut Stage) -> Vec<EntryKey> {
+        let old = |entry: &Entry| entry.sent.is_some() && now.since(entry.made) >= times::RESEND;
+        let gone: Vec<EntryKey> = self.entries.iter().filter(|(_, entry)| old(entry)).map(|(key, _)| *key).collect();
+        gone.iter().for_each(|key| self.remove(key, stage));
+        let mut expired = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if entry.may_have_expired(now) && !entry.told_expired {
+                entry.told_expired = true;
+                expired.push(*key);
+            }
+        }
+        expired
+    }
+
+    /// Nothing more is sent to an account: its entries are forgotten. Their messages.
+    pub(crate) fn give_up(&mut self, conversation: &AccountId, stage: &mut Stage) -> Vec<MessageId> {
+        let keys: Vec<EntryKey> = self.of(conversation).map(|(key, _)| *key).collect();
+        let unsent = keys
+            .iter()
+            .filter(|key| self.entries.get(key).is_some_and(|entry| entry.awaits_receipt && !entry.delivered));
+        let unsent: Vec<MessageId> = unsent.map(|(_, id)| *id).collect();
+        keys.iter().for_each(|key| self.remove(key, stage));
+        unsent
+    }
+
+    /// When something waits for its time.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let waits = self.open.values().filter_map(|key| self.entries.get(key));
+        let waits = waits.flat_map(|entry| entry.targets.values());
+        waits.filter(|target| target.state == TargetState::Waiting).map(|target| target.not_before).min()
+    }
+
+    /// Whether anything is on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(crate) fn restore(&mut self, record: &Record) -> Option<()> {
+        if record.table == Table::Envelope {
+            let destination = envelope::destination_of(&record.key)?;
+            self.envelopes.insert(destination, SealedEnvelope::restore(&record.value)?);
+            return Some(());
+        }
+        let key = entry::key_of(&record.key)?;
+        let entry = Entry::restore(&record.value)?;
+        self.next = self.next.max(entry.order.saturating_add(1));
+        if entry.sent.is_none() {
+            self.open.insert(entry.order, key);
+        }
+        self.entries.insert(key, entry);
+        Some(())
+    }
+
+    fn of(&self, conversation: &AccountId) -> impl Iterator<Item = (&EntryKey, &Entry)> {
+        let first = (*conversation, MessageId::from_bytes([0; 16]));
+        self.entries.range(first..).take_while(move |((of, _), _)| of == &first.0)
+    }
+
+    fn target(&mut self, destination: &Destination) -> Option<&mut Target> {
+        let entry = self.entries.get_mut(&(destination.conversation, destination.id))?;
+        entry.targets.get_mut(&(destination.account, destination.device))
+    }
+
+    fn drop_envelope(&mut self, destination: &Destination, stage: &mut Stage) {
+        if self.envelopes.remove(destination).is_some() {
+            SealedEnvelope::delete(destination, stage);
+        }
+    }
+
+    fn remove(&mut self, key: &EntryKey, stage: &mut Stage) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        self.open.remove(&entry.order);
+        for device in entry.targets.keys() {
+            self.drop_envelope(&destination(key, device), stage);
+        }
+        Entry::delete(key, stage);
+    }
+
+    /// Of what was delivered, the newest are kept.
+    fn prune(&mut self, conversation: &AccountId, stage: &mut Stage) {
+        let delivered = self.of(conversation).filter(|(_, entry)| entry.delivered && entry.sent.is_some());
+        let mut delivered: Vec<(u64, EntryKey)> = delivered.map(|(key, entry)| (entry.order, *key)).collect();
+        delivered.sort_unstable();
+        let surplus = delivered.len().saturating_sub(KEPT);
+        for (_, key) in delivered.into_iter().take(surplus) {
+            self.remove(&key, stage);
+        }
+    }
+}
+
+pub(crate) const fn destination(key: &EntryKey, device: &(AccountId, DeviceId)) -> Destination {
+    Destination { conversation: key.0, id: key.1, account: device.0, device: device.1 }
+}
+
+/// A span of time ago.
+pub(crate) fn ago(now: Timestamp, span: Duration) -> Timestamp {
+    now.saturating_sub(span)
+}

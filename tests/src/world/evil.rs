@@ -1,0 +1,79 @@
+//! Servers that lie, and what is watched of message keys.
+use waxwing_wire::{
+    frame::ServerError,
+    keyserver::KeyserverReply,
+    padding::Envelope,
+    relay::{Delivery, Put, RelayPush, ServerFrame},
+};
+
+use super::{Delivered, World, device::DeviceIndex, network::ConnectionId};
+
+/// What an evil relay does with something that it is to deliver.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evil {
+    /// What it should.
+    Deliver,
+    /// Nothing; it keeps it back each time.
+    Drop,
+    /// It delivers other bytes.
+    Corrupt,
+}
+
+/// Decides about each delivery to a device.
+pub type EvilRelay = Box<dyn FnMut(DeviceIndex, &Delivery) -> Evil>;
+
+/// Changes what key servers answer.
+pub type EvilKeyserver = Box<dyn FnMut(&mut Result<KeyserverReply, ServerError>)>;
+
+impl World {
+    /// Whether the relays keep a frame back; they may change it, too.
+    pub(super) fn is_evil(&mut self, id: ConnectionId, frame: &mut ServerFrame) -> bool {
+        let (Some(connection), ServerFrame::Push(RelayPush::Delivery(delivery))) =
+            (self.network.connections.get(&id), frame)
+        else {
+            return false;
+        };
+        let (at, lane, size) = (self.now(), delivery.lane.0, delivery.envelope.size());
+        self.observer.delivered.push(Delivered { at, device: connection.device, lane, size });
+        let Some(evil) = &mut self.evil_relay else { return false };
+        match evil(connection.device, delivery) {
+            Evil::Deliver => false,
+            Evil::Drop => {
+                self.fault("dropped by a relay");
+                true
+            }
+            Evil::Corrupt => {
+                let mut bytes = delivery.envelope.as_bytes().to_vec();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                delivery.envelope = Envelope::new(bytes).expect("of the same size");
+                self.fault("corrupted by a relay");
+                false
+            }
+        }
+    }
+
+    /// Looks at which message key an envelope was sealed with, as only its recipient can; those of a device that is off later.
+    pub(super) fn watch(&mut self, put: &Put) {
+        let hash = *put.envelope.hash().as_bytes();
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push((put.mailbox, put.envelope.as_bytes().to_vec()));
+        }
+        self.unwatched.push((put.mailbox, put.envelope.as_bytes().to_vec(), hash));
+        self.watch_waiting();
+    }
+
+    pub(super) fn watch_waiting(&mut self) {
+        for (mailbox, envelope, hash) in std::mem::take(&mut self.unwatched) {
+            let mut engines = self.devices.iter().filter_map(|device| device.engine.as_ref());
+            match engines.find(|engine| engine.mailbox_id() == mailbox) {
+                Some(engine) => {
+                    if let Some(name) = engine.message_key_name(&envelope) {
+                        self.observer.sealed(name, hash);
+                    }
+                }
+                None => self.unwatched.push((mailbox, envelope, hash)),
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A simulated world: clients with several devices, relays and a key server, in one thread, on virtual time, from one seed.
+//!
+//! ```text
+//! script ──command──▶ device: engine + store ──requests──▶ network: delays, breaks, partitions ──▶ relay, key server: their services
+//!                        ▲                                      │
+//!                        └────────── replies, pushes ───────────┘            observer: what travelled      judge: what was shown
+//! ```
+//! The services are the real ones over their memory stores; so are the engines. Only time, chance and the network are the world's, and all of
+//! them follow from the seed: the same seed is the same world, byte for byte.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    reason = "a test's world: whatever goes wrong in it is a finding, and is to be loud"
+)]
+mod device;
+mod events;
+mod evil;
+mod executor;
+mod faults;
+mod judge;
+mod keyserver;
+mod network;
+mod observer;
+mod relay;
+mod script;
+mod weather;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, MailboxId},
+    time::Timestamp,
+};
+
+use self::{
+    device::Device, judge::Said, keyserver::KeyserverHost, network::Network, observer::Observer, relay::RelayHost,
+};
+use zeroize::Zeroizing;
+
+pub use self::{
+    device::{DeviceIndex, PersonIndex, Told},
+    evil::{Evil, EvilKeyserver, EvilRelay},
+    judge::Verdict,
+    observer::{Delivered, Observed, What},
+    weather::Weather,
+};
+
+/// When worlds begin.
+pub const BEGINNING: Timestamp = Timestamp(1_800_000_000_000);
+
+/// Everything.
+pub struct World {
+    now: Arc<AtomicU64>,
+    rng: ChaCha20Rng,
+    /// Weather at the moment.
+    pub weather: Weather,
+    network: Network,
+    relays: Vec<RelayHost>,
+    keyservers: Vec<KeyserverHost>,
+    devices: Vec<Device>,
+    people: Vec<Person>,
+    observer: Observer,
+    said: Vec<Said>,
+    next_id: u64,
+    /// Everything that goes into and comes out of engines is printed: `WAXWING_TRACE`.
+    is_traced: bool,
+    /// Relays are honest if there is none.
+    pub evil_relay: Option<EvilRelay>,
+    /// Key servers are honest if there is none.
+    pub evil_keyserver: Option<EvilKeyserver>,
+    /// Every envelope that a relay was handed, with the mailbox it is for, if a test wants them.
+    pub recorded: Option<Vec<(MailboxId, Vec<u8>)>>,
+    /// The number of the last delivery that a test made up.
+    injected: u64,
+    /// Envelopes of devices that are off.
+    unwatched: Vec<(MailboxId, Vec<u8>, [u8; 32])>,
+    /// How many crashes, broken connections and so on there were: a test of bad weather says that there was some.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// Somebody with an account.
+struct Person {
+    account: AccountId,
+    devices: Vec<DeviceIndex>,
+    words: Zeroizing<String>,
+}
+
+impl World {
+    /// A world with so many relays and one key server.
+    #[must_use]
+    pub fn new(seed: u64, relays: usize) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let now = Arc::new(AtomicU64::new(BEGINNING.0));
+        let relays = (0..relays).map(|index| RelayHost::new(index, &now, &mut rng)).collect();
+        let keyservers = vec![KeyserverHost::new(&mut rng)];
+        Self {
+            now,
+            rng,
+            weather: Weather::calm(),
+            network: Network::default(),
+            relays,
+            keyservers,
+            devices: Vec::new(),
+            people: Vec::new(),
+            observer: Observer::default(),
+            said: Vec::new(),
+            next_id: 1,
+            is_traced: std::env::var_os("WAXWING_TRACE").is_some(),
+            recorded: None,
+            injected: 1 << 40,
+            evil_relay: None,
+            evil_keyserver: None,
+            unwatched: Vec::new(),
+            faults: BTreeMap::new(),
+        }
+    }
+
+    /// The time there.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::Relaxed))
+    }
+
+    /// What travelled so far.
+    #[must_use]
+    pub fn observed(&self) -> &[Observed] {
+        &self.observer.all
+    }
+
+    /// What relays delivered so far.
+    #[must_use]
+    pub fn delivered(&self) -> &[Delivered] {
+        &self.observer.delivered
+    }
+
+    /// Forgets what travelled so far.
+    pub fn forget_observed(&mut self) {
+        self.observer.delivered.clear();
+        self.observer.all.clear();
+    }
+
+    /// A hash of everything that travelled: equal for two runs of one seed.
+    #[must_use]
+    pub fn trace(&self) -> [u8; 32] {
+        self.observer.trace()
+    }
+
+    fn print(&self, device: DeviceIndex, direction: &str, what: &dyn std::fmt::Debug) {
+        if self.is_traced {
+            let mut text = format!("{what:?}");
+            text.truncate(text.floor_char_boundary(300));
+            let time = self.now().0 - BEGINNING.0;
+            eprintln!("{time:>9} device {} {direction} {text}", device.0);
+        }
+    }
+
+    fn fault(&mut self, name: &'static str) {
+        let count = self.faults.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(super) fn message_id(&mut self) -> MessageId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.next_id.to_be_bytes());
+        self.next_id += 1;
+        MessageId::from_bytes(id)
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now())
+            .field("devices", &self.devices.len())
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The seed of a test, and how often: `WAXWING_SEED`, `WAXWING_SEEDS`. Says how to replay one that fails.
+pub fn for_each_seed(name: &str, default: u64, mut run: impl FnMut(u64)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let (first, count) = match number("WAXWING_SEED") {
+        Some(seed) => (seed, 1),
+        None => (1, number("WAXWING_SEEDS").unwrap_or(default)),
+    };
+    for seed in first..first + count {
+        let replay = Replay { name, seed };
+        run(seed);
+        std::mem::forget(replay);
+    }
+}
+
+struct Replay<'n> {
+    name: &'n str,
+    seed: u64,
+}
+
+impl Drop for Replay<'_> {
+    fn drop(&mut self) {
+        eprintln!("to replay: WAXWING_SEED={} cargo test -p waxwing-tests --test world -- {}", self.seed, self.name);
+    }
+}

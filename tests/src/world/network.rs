@@ -1,0 +1,106 @@
+//! What travels, and when it arrives.
+//!
+//! A connection is ordered and whole while it lives, as QUIC's streams are; when it breaks, what is on its way in either direction is lost, and
+//! what had arrived was done. Each link of each attempt is a connection of its own, with an exporter of its own.
+use std::collections::BTreeMap;
+
+use waxwing_engine::{CallId, Link};
+use waxwing_wire::{
+    keyserver::{KeyserverRequest, Reply},
+    pow::Nonce,
+    relay::{RelayRequest, ServerFrame},
+    request::Exporter,
+};
+
+use super::DeviceIndex;
+
+/// One attempt of one link.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// Which server.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Server {
+    Relay(usize),
+    Keyserver(usize),
+}
+
+pub(super) struct Connection {
+    pub(super) device: DeviceIndex,
+    pub(super) link: Link,
+    pub(super) server: Server,
+    pub(super) exporter: Exporter,
+    /// When the last frame arrives, there and here: later ones arrive later.
+    pub(super) last_there: u64,
+    pub(super) last_here: u64,
+    pub(super) next_request: u32,
+    pub(super) calls: BTreeMap<u32, CallId>,
+}
+
+pub(super) enum Event {
+    /// A connection attempt arrives.
+    Begins(ConnectionId),
+    /// The device hears that it is up.
+    Established(ConnectionId),
+    /// The device hears that a link is over.
+    Over(DeviceIndex, Link),
+    RelayRequest(ConnectionId, CallId, Box<RelayRequest>),
+    KeyserverRequest(ConnectionId, CallId, Box<KeyserverRequest>),
+    RelayFrame(ConnectionId, Box<ServerFrame>),
+    KeyserverReply(ConnectionId, Box<Reply>),
+    Solved(DeviceIndex, u64, CallId, Nonce),
+    /// The device's engine asked to be woken, in that life of it.
+    Wake(DeviceIndex, u64, u64),
+    /// A device that crashed begins anew.
+    Revive(DeviceIndex),
+    RelayRestarts,
+    Partition,
+}
+
+#[derive(Default)]
+pub(super) struct Network {
+    queue: BTreeMap<(u64, u64), Event>,
+    count: u64,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) by_link: BTreeMap<(DeviceIndex, Link), ConnectionId>,
+    /// Until when a device cannot reach a server.
+    pub(super) partitions: BTreeMap<(DeviceIndex, Server), u64>,
+}
+
+impl Network {
+    pub(super) fn at(&mut self, time: u64, event: Event) {
+        self.count += 1;
+        self.queue.insert((time, self.count), event);
+    }
+
+    pub(super) fn next_time(&self) -> Option<u64> {
+        self.queue.keys().next().map(|(time, _)| *time)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+        self.queue.pop_first().map(|((time, _), event)| (time, event))
+    }
+
+    pub(super) fn fresh_id(&mut self) -> ConnectionId {
+        self.count += 1;
+        ConnectionId(self.count)
+    }
+
+    /// Forgets a connection: frames of it that arrive later are nobody's.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let connection = self.connections.remove(&id)?;
+        let key = (connection.device, connection.link);
+        if self.by_link.get(&key) == Some(&id) {
+            self.by_link.remove(&key);
+        }
+        Some(connection)
+    }
+
+    pub(super) fn of_device(&self, device: DeviceIndex) -> Vec<ConnectionId> {
+        self.connections.iter().filter(|(_, connection)| connection.device == device).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn of_server(&self, server: Server) -> Vec<ConnectionId> {
+        self.connections.iter().filter(|(_, connection)| connection.server == server).map(|(id, _)| *id).collect()
+    }
+}

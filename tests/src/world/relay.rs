@@ -1,0 +1,135 @@
+//! A relay: the real service over its memory store.
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+use waxwing_relay::{
+    service::{AdmissionSettings, Clock, Gone, Outbox, Rates, Relay, Session, Settings, Source},
+    store::{MemoryStore, Rules},
+};
+use waxwing_wire::{
+    address::ServerAddress,
+    frame::ErrorCode,
+    keys::ServerKey,
+    pow::Difficulty,
+    relay::{Request, ServerFrame},
+    request::Exporter,
+    time::Timestamp,
+};
+
+use super::{executor::Tasks, network::ConnectionId};
+
+pub(super) struct RelayHost {
+    pub(super) address: ServerAddress,
+    relay: Relay<MemoryStore>,
+    store: MemoryStore,
+    now: Arc<AtomicU64>,
+    rng: ChaCha20Rng,
+    connections: BTreeMap<ConnectionId, Connection>,
+    tasks: Tasks,
+}
+
+struct Connection {
+    session: Arc<Session<MemoryStore, Arc<Out>>>,
+    out: Arc<Out>,
+}
+
+/// What a connection is to send; encoded, so that what arrives went over the wire's formats.
+#[derive(Default)]
+struct Out {
+    frames: Mutex<VecDeque<Vec<u8>>>,
+    ended: Mutex<bool>,
+}
+
+impl Outbox for Out {
+    async fn control(&self, frame: &ServerFrame) -> Result<(), Gone> {
+        let bytes = frame.encode().expect("a service answers in frames that encode");
+        self.frames.lock().expect("one thread").push_back(bytes);
+        Ok(())
+    }
+
+    async fn backlog(&self, frame: &ServerFrame) -> Result<(), Gone> {
+        self.control(frame).await
+    }
+
+    async fn pause(&self, _time: Duration) {
+        // Only registers wait, and nobody here asks for one.
+        std::future::pending::<()>().await;
+    }
+
+    fn end(&self, _code: ErrorCode) {
+        *self.ended.lock().expect("one thread") = true;
+    }
+}
+
+impl RelayHost {
+    pub(super) fn new(index: usize, now: &Arc<AtomicU64>, rng: &mut ChaCha20Rng) -> Self {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let key = ServerKey::generate(&mut rng).public_key();
+        let host = format!("relay{index}.example.org:4433").parse().expect("a host");
+        let address = ServerAddress::new(key, vec![host]).expect("an address");
+        let store = MemoryStore::new(Rules::default());
+        let relay = serve(&store, now, &mut rng);
+        let (connections, tasks) = (BTreeMap::new(), Tasks::default());
+        Self { address, relay, store, now: Arc::clone(now), rng, connections, tasks }
+    }
+
+    pub(super) fn connect(&mut self, id: ConnectionId, exporter: Exporter) {
+        let out = Arc::new(Out::default());
+        let session = self.relay.session(exporter, Source(id.0), Arc::clone(&out));
+        self.connections.insert(id, Connection { session, out });
+    }
+
+    pub(super) fn disconnect(&mut self, id: ConnectionId) {
+        self.connections.remove(&id);
+        self.tasks.run();
+    }
+
+    /// Takes a request; false if it ends the connection.
+    pub(super) fn take(&mut self, id: ConnectionId, request: Request) -> bool {
+        let Some(connection) = self.connections.get(&id) else { return false };
+        match connection.session.handle(request) {
+            Ok(future) => self.tasks.spawn(future),
+            Err(_) => return false,
+        }
+        self.tasks.run();
+        true
+    }
+
+    /// What the connections have to send.
+    pub(super) fn frames(&mut self) -> Vec<(ConnectionId, ServerFrame)> {
+        let mut frames = Vec::new();
+        for (id, connection) in &self.connections {
+            let sent: Vec<_> = connection.out.frames.lock().expect("one thread").drain(..).collect();
+            frames.extend(sent.into_iter().map(|bytes| (*id, ServerFrame::decode(&bytes).expect("what was encoded"))));
+        }
+        frames
+    }
+
+    /// The process ends and begins anew: what was accepted is there, connections and challenges are gone.
+    pub(super) fn restart(&mut self) {
+        self.tasks.clear();
+        self.connections.clear();
+        self.relay = serve(&self.store, &self.now, &mut self.rng);
+    }
+}
+
+fn serve(store: &MemoryStore, now: &Arc<AtomicU64>, rng: &mut ChaCha20Rng) -> Relay<MemoryStore> {
+    let easy = Difficulty::try_from(4).expect("4 bits");
+    let admission = AdmissionSettings { open: true, invites: true, work: None, strangers: easy };
+    let settings = Settings { admission, rates: Rates::UNLIMITED, ..Settings::default() };
+    let now = Arc::clone(now);
+    let clock = Clock::new(move || Timestamp(now.load(Ordering::Relaxed)));
+    Relay::new(store.clone(), settings, clock, rng)
+}

@@ -1,0 +1,14 @@
+//! Clients in a simulated world: nothing is ever lost, doubled or out of order.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is the report"
+)]
+mod attacks;
+mod crashes;
+mod flows;
+mod replay;
+mod seen;
+mod weather;
