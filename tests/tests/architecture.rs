@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("waxwing-relay", &["waxwing-wire", "waxwing-net"]),
     ("waxwing-keyserver", &["waxwing-wire", "waxwing-net"]),
     ("waxwing-engine", &["waxwing-protocol", "waxwing-wire"]),
-    ("waxwing-client", &["waxwing-engine", "waxwing-net"]),
+    ("waxwing-client", &["waxwing-engine", "waxwing-net", "waxwing-wire"]),
     ("waxwing", &["waxwing-client", "waxwing-relay", "waxwing-keyserver"]),
 ];
 
@@ -212,7 +212,7 @@ fn sources_of(member: &str) -> Vec<(std::path::PathBuf, String)> {
 /// regular expression, whose time it could choose.
 #[test]
 fn e11_no_hasher_without_a_secret_and_no_regular_expression() {
-    for member in ["wire", "net", "relay", "keyserver"] {
+    for member in ["wire", "net", "relay", "keyserver", "client"] {
         for (path, text) in sources_of(member) {
             // What the ledger's maps have as keys is a keyed hash already (`Tag`, spec §17.3.5).
             let text = text.replace("BuildHasherDefault<TagHasher>", "").replace("hash::BuildHasherDefault", "");
@@ -226,7 +226,7 @@ fn e11_no_hasher_without_a_secret_and_no_regular_expression() {
 
 #[test]
 fn only_net_names_the_quic_and_tls_libraries() {
-    for member in ["wire", "relay", "keyserver", "protocol"] {
+    for member in ["wire", "relay", "keyserver", "protocol", "client"] {
         for (path, text) in sources_of(member) {
             for word in ["quinn::", "rustls::", "aws_lc", "rcgen::", "webpki::"] {
                 assert!(!text.contains(word), "{}: {word}", path.display());

@@ -55,6 +55,7 @@ pub(crate) const SEALED_CHANGE: Label = Label("waxwing/1 sealed change");
 pub(crate) const SEALED_SNAPSHOT: Label = Label("waxwing/1 sealed snapshot");
 pub(crate) const SEALED_PROVISIONING: Label = Label("waxwing/1 sealed provisioning");
 pub(crate) const SEALED_BACKUP: Label = Label("waxwing/1 sealed backup");
+pub(crate) const SEALED_STORE_KEY: Label = Label("waxwing/1 sealed store key");
 pub(crate) const REACH_ENTRY_KEY: Label = Label("waxwing/1 reach entry key");
 
 // Relay, spec/14.
@@ -108,6 +109,7 @@ const ALL: &[Label] = &[
     SEALED_SNAPSHOT,
     SEALED_PROVISIONING,
     SEALED_BACKUP,
+    SEALED_STORE_KEY,
     REACH_ENTRY_KEY,
     MAILBOX_ID,
     ENVELOPE,

@@ -110,12 +110,22 @@ pub enum Purpose {
     Provisioning,
     /// A backup; buckets of 262,144 bytes.
     Backup,
+    /// The key of a client's store; 256 bytes.
+    StoreKey,
 }
 
 impl Purpose {
     /// Every purpose, in the order of spec §12.1.
-    pub const ALL: [Self; 7] =
-        [Self::ReachEntry, Self::Profile, Self::Blob, Self::Change, Self::Snapshot, Self::Provisioning, Self::Backup];
+    pub const ALL: [Self; 8] = [
+        Self::ReachEntry,
+        Self::Profile,
+        Self::Blob,
+        Self::Change,
+        Self::Snapshot,
+        Self::Provisioning,
+        Self::Backup,
+        Self::StoreKey,
+    ];
 
     const fn label(self) -> Label {
         match self {
@@ -126,6 +136,7 @@ impl Purpose {
             Self::Snapshot => label::SEALED_SNAPSHOT,
             Self::Provisioning => label::SEALED_PROVISIONING,
             Self::Backup => label::SEALED_BACKUP,
+            Self::StoreKey => label::SEALED_STORE_KEY,
         }
     }
 }

@@ -119,6 +119,7 @@ impl Rule {
             Purpose::Change => Self::Classes(512, 16_384),
             Purpose::Snapshot => Self::Classes(4_096, 1_048_576),
             Purpose::Provisioning => Self::Classes(4_096, 65_536),
+            Purpose::StoreKey => Self::Classes(256, 256),
             Purpose::Blob => Self::Chunks,
             Purpose::Backup => Self::Buckets,
         }

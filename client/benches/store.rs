@@ -1,0 +1,272 @@
+//! What a client's store costs: saving, paging, finding, opening, and the disk it takes.
+//!
+//! `WAXWING_MESSAGES=1000000 cargo bench --workspace --bench store -- client`; 50,000 unless said otherwise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a benchmark: a panic is the report, and ratios are for people"
+)]
+use std::{
+    fs,
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use criterion::{BatchSize, Criterion};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+use tokio::runtime::Runtime;
+use waxwing_client::store::{EncryptedStore, Protection, Search, Unlock};
+use waxwing_engine::{
+    State,
+    store::{Batch, Record, Store as _, StoredMessage, Table, Write},
+};
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, DeviceId},
+    sealed::{Parameters, Passphrase},
+    time::Timestamp,
+};
+
+const OWN: AccountId = AccountId::from_bytes([0xa1; 32]);
+const PEERS: u64 = 50;
+
+fn main() {
+    let messages = std::env::var("WAXWING_MESSAGES").map_or(50_000, |text| text.parse().unwrap());
+    let runtime = Runtime::new().unwrap();
+    let mut criterion =
+        Criterion::default().sample_size(20).measurement_time(Duration::from_secs(4)).configure_from_args();
+    for script in [Script::Latin, Script::Chinese] {
+        // The second one only says what another script costs.
+        let messages = if script == Script::Latin { messages } else { messages / 5 };
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(script);
+        runtime.block_on(fill(folder.path(), &mut world, messages));
+        let name = |what: &str| format!("client store, {messages} {script:?}: {what}");
+        reading(&mut criterion, &runtime, folder.path(), &name, script);
+        if script == Script::Latin {
+            saving(&mut criterion, &runtime, folder.path(), &name, &mut world);
+        }
+    }
+    opening(&mut criterion, &runtime);
+    criterion.final_summary();
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Script {
+    Latin,
+    Chinese,
+}
+
+/// Makes messages as people write them: words by Zipf's law, a third of a line up to several.
+struct World {
+    rng: ChaCha20Rng,
+    script: Script,
+    number: u64,
+}
+
+impl World {
+    fn new(script: Script) -> Self {
+        Self { rng: ChaCha20Rng::seed_from_u64(1), script, number: 0 }
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        self.rng.next_u64() % most
+    }
+
+    /// 1 to `most`, the small ones often.
+    fn zipf(&mut self, most: f64) -> u64 {
+        let uniform = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        most.powf(uniform) as u64
+    }
+
+    fn word(&mut self) -> String {
+        let rank = self.zipf(30_000.0);
+        match self.script {
+            Script::Latin => {
+                let syllables = [
+                    "ka", "lo", "mi", "ster", "un", "be", "ra", "ting", "so", "ve", "de", "nor", "pa", "qui", "el",
+                    "ash",
+                ];
+                let (mut rest, mut word) = (rank, String::new());
+                loop {
+                    word.push_str(syllables[(rest % 16) as usize]);
+                    rest /= 16;
+                    if rest == 0 {
+                        return word;
+                    }
+                }
+            }
+            Script::Chinese => {
+                let character = |number: u64| char::from_u32(0x4e00 + number as u32).unwrap();
+                [character(rank % 173 * 17), character(rank / 173 * 16)].iter().collect()
+            }
+        }
+    }
+
+    fn text(&mut self) -> String {
+        let words = 2 + self.zipf(120.0);
+        let words: Vec<_> = (0..words).map(|_| self.word()).collect();
+        words.join(if self.script == Script::Latin { " " } else { "" })
+    }
+
+    fn message(&mut self) -> StoredMessage {
+        self.number += 1;
+        let text = self.text();
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        let peer = self.zipf(PEERS as f64);
+        let mut conversation = [0; 32];
+        ChaCha20Rng::seed_from_u64(peer).fill_bytes(&mut conversation);
+        let conversation = AccountId::from_bytes(conversation);
+        // What stands about a text in an encoded content: id, times, chain hash, manifests (spec §16.1).
+        let mut content = vec![0; 120];
+        self.rng.fill_bytes(&mut content);
+        content.splice(60..60, text.bytes());
+        StoredMessage {
+            conversation,
+            id: MessageId::from_bytes(id),
+            author: if self.below(2) == 0 { OWN } else { conversation },
+            device: DeviceId::MIN,
+            sequence: self.number,
+            sent: Timestamp(1_700_000_000_000 + self.number * 40_000 + self.below(30_000)),
+            stored: Timestamp(1_700_000_000_000 + self.number * 40_000 + 31_000),
+            state: State::Delivered,
+            text,
+            content,
+        }
+    }
+
+    /// As the engine saves a message that came: the session it was opened with, its id, itself.
+    fn batch(&mut self) -> Batch {
+        let message = self.message();
+        let peer = message.conversation.as_bytes().to_vec();
+        let mut session = vec![0; 3_000];
+        self.rng.fill_bytes(&mut session);
+        let put = |table, key: Vec<u8>, value: Vec<u8>| Write::Put(Record { table, key, value: value.into() });
+        let seen = [message.author.as_bytes().as_slice(), message.id.as_bytes()].concat();
+        let writes = [put(Table::Session, peer, session), put(Table::Seen, seen, vec![0; 8]), Write::Message(message)];
+        writes.into_iter().collect()
+    }
+}
+
+async fn fill(path: &Path, world: &mut World, messages: u64) {
+    let mut store = EncryptedStore::create(path, Protection::None).await.unwrap();
+    let (begun, mut texts, mut contents, mut left) = (Instant::now(), 0, 0, messages);
+    while left > 0 {
+        let some = left.min(1_000);
+        let all: Vec<_> = (0..some).map(|_| world.message()).collect();
+        texts += all.iter().map(|message| message.text.len()).sum::<usize>();
+        contents += all.iter().map(|message| message.content.len()).sum::<usize>();
+        store.save(&all.into_iter().map(Write::Message).collect::<Batch>()).await.unwrap();
+        left -= some;
+    }
+    let took = begun.elapsed();
+    store.close().await.unwrap();
+    let size = fs::metadata(path.join("store.db")).unwrap().len();
+    let ratio = |bytes: usize| size as f64 / bytes as f64;
+    println!(
+        "{messages} messages in {:?}: {took:.1?}, {:.0} a second in batches of 1,000",
+        world.script,
+        messages as f64 / took.as_secs_f64()
+    );
+    println!("  texts {texts} bytes ({} each), contents {contents}; database {size}", texts / messages as usize);
+    println!("  database / texts {:.2}, database / contents {:.2}", ratio(texts), ratio(contents));
+}
+
+fn reading(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn Fn(&str) -> String, script: Script) {
+    let open = || EncryptedStore::open(path, Unlock::None);
+    criterion.bench_function(&name("open, raw key, and load"), |bencher| {
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let mut store = open().await.unwrap();
+                black_box(store.load().await.unwrap());
+                store.close().await.unwrap();
+            });
+        });
+    });
+    let store = runtime.block_on(open()).unwrap();
+    let reader = store.reader();
+    let mut peer = [0; 32];
+    ChaCha20Rng::seed_from_u64(1).fill_bytes(&mut peer);
+    let peer = AccountId::from_bytes(peer);
+    let newest = runtime.block_on(reader.page(&peer, None, 1)).unwrap()[0].clone();
+    let middle = waxwing_engine::store::Position {
+        sent: Timestamp(1_700_000_000_000 + (newest.sent.0 - 1_700_000_000_000) / 2),
+        ..newest.position()
+    };
+    criterion.bench_function(&name("newest page of 50"), |bencher| {
+        bencher.iter(|| runtime.block_on(reader.page(&peer, None, 50)).unwrap());
+    });
+    criterion.bench_function(&name("page of 50 in the middle"), |bencher| {
+        bencher.iter(|| runtime.block_on(reader.page(&peer, Some(middle), 50)).unwrap());
+    });
+    criterion.bench_function(&name("unread in all"), |bencher| {
+        bencher.iter(|| runtime.block_on(reader.unread_in_all()).unwrap());
+    });
+    let search = |query| Search { query, conversation: None, from: None, since: None, before: None, limit: 50 };
+    let queries: &[(&str, &str)] = match script {
+        Script::Latin => &[("rare word", "quiashnorel"), ("common word", "lo"), ("two words", "mika stersomi")],
+        Script::Chinese => {
+            &[("three characters", "丢两一"), ("two characters", "丢两"), ("one character, absent", "鿿")]
+        }
+    };
+    for (what, query) in queries {
+        let hits = runtime.block_on(reader.search(search(query))).unwrap().len();
+        criterion.bench_function(&name(&format!("search, {what} ({hits} hits)")), |bencher| {
+            bencher.iter(|| runtime.block_on(reader.search(search(query))).unwrap());
+        });
+    }
+    let narrow = Search { conversation: Some(AccountId::from_bytes([7; 32])), ..search("lo") };
+    if script == Script::Latin {
+        criterion.bench_function(&name("search, common word in a conversation without it"), |bencher| {
+            bencher.iter(|| runtime.block_on(reader.search(narrow)).unwrap());
+        });
+    }
+    runtime.block_on(store.close()).unwrap();
+}
+
+fn saving(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn Fn(&str) -> String, world: &mut World) {
+    let mut store = runtime.block_on(EncryptedStore::open(path, Unlock::None)).unwrap();
+    criterion.bench_function(&name("save a message that came"), |bencher| {
+        bencher.iter_batched(
+            || world.batch(),
+            |batch| runtime.block_on(store.save(&batch)).unwrap(),
+            BatchSize::SmallInput,
+        );
+    });
+    runtime.block_on(store.close()).unwrap();
+    // The yardstick: what one sync of the disk costs.
+    let file = fs::File::create(path.join("yardstick")).unwrap();
+    criterion.bench_function("client store, yardstick: write 4 KiB and sync", |bencher| {
+        use std::os::unix::fs::FileExt as _;
+        let mut at = 0;
+        bencher.iter(|| {
+            at += 4_096;
+            file.write_all_at(&[1; 4_096], at).unwrap();
+            file.sync_data().unwrap();
+        });
+    });
+}
+
+fn opening(criterion: &mut Criterion, runtime: &Runtime) {
+    let folder = tempfile::tempdir().unwrap();
+    let word = || Passphrase::new(b"correct horse").unwrap();
+    let protection = Protection::Passphrase(word(), Parameters::default());
+    let store = runtime.block_on(EncryptedStore::create(folder.path(), protection)).unwrap();
+    runtime.block_on(store.close()).unwrap();
+    criterion.bench_function("client store: open with a passphrase, Argon2id as usual", |bencher| {
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let store = EncryptedStore::open(folder.path(), Unlock::Passphrase(word())).await.unwrap();
+                store.close().await.unwrap();
+            });
+        });
+    });
+}

@@ -1,0 +1,225 @@
+//! The database's tables, and how an older database gets them. Implements spec/21-client-store.md §21.3.
+//!
+//! Invariants: one change of layout a file; all of them in one transaction, after a copy; a database that this program does not know
+//! is not touched.
+use sqlx::{
+    Connection as _, SqliteConnection,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+use super::{OpenError, statements};
+
+/// One for each statement that is run once and kept for ever; the second word is for the person who reads the table.
+pub(super) const LAYOUTS: &[Layout] = &[
+    (1, "tables", include_str!("migrations/0001_tables.sql")),
+    (2, "search", include_str!("migrations/0002_search.sql")),
+];
+
+/// Number, name, SQL.
+pub(super) type Layout = (i64, &'static str, &'static str);
+
+/// The layouts as sqlx takes them.
+pub(super) fn migrator(layouts: &[Layout]) -> Migrator {
+    let migrations = layouts.iter().map(|(number, name, sql)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
+        Migration::new(*number, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// Which layout a database has, if this program knows it and it is whole. Only reads.
+pub(super) async fn known(connection: &mut SqliteConnection, layouts: &[Layout]) -> Result<i64, OpenError> {
+    let application: i64 = sqlx::query_scalar(statements::APPLICATION).fetch_one(&mut *connection).await?;
+    if application != APPLICATION {
+        return Err(OpenError::Damaged);
+    }
+    let applied: Vec<(i64, bool, Vec<u8>)> =
+        sqlx::query_as(statements::APPLIED).fetch_all(&mut *connection).await.map_err(OpenError::from)?;
+    let newest = layouts.last().map(|(number, ..)| *number).unwrap_or_default();
+    if let Some((found, ..)) = applied.last().filter(|(number, ..)| *number > newest) {
+        return Err(OpenError::Newer { found: *found, known: newest });
+    }
+    let expected = migrator(layouts);
+    for ((number, done, checksum), migration) in applied.iter().zip(expected.iter()) {
+        if !done || *number != migration.version || *checksum != *migration.checksum {
+            return Err(OpenError::HalfMigrated(*number));
+        }
+    }
+    applied.last().map(|(number, ..)| *number).ok_or(OpenError::Damaged)
+}
+
+/// Brings a database to the newest layout, whole or not at all.
+pub(super) async fn migrate(connection: &mut SqliteConnection, layouts: &[Layout]) -> Result<(), OpenError> {
+    let mut transaction = connection.begin_with(statements::BEGIN).await?;
+    sqlx::query(statements::SET_APPLICATION).execute(&mut *transaction).await?;
+    migrator(layouts).run(&mut *transaction).await.map_err(refused)?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn refused(error: sqlx::migrate::MigrateError) -> OpenError {
+    use sqlx::migrate::MigrateError;
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMismatch(number) | MigrateError::Dirty(number) | MigrateError::VersionMissing(number) => {
+            OpenError::HalfMigrated(number)
+        }
+        _ => OpenError::Damaged,
+    }
+}
+
+/// "wxw1": a file of ours, whatever its layout.
+const APPLICATION: i64 = 0x7778_7731;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use waxwing_engine::store::{Batch, Store as _, StoredMessage, Write};
+
+    use super::*;
+    use crate::store::{
+        EncryptedStore, Protection, Search, Unlock,
+        folder::{self, DATABASE, Folder},
+        open, write,
+    };
+
+    /// Profiles that this or an older program made, by their layouts; each with the messages of [`messages`].
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    const BROKEN: &[Layout] =
+        &[LAYOUTS[0], LAYOUTS[1], (3, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;")];
+    const LATER: &[Layout] = &[LAYOUTS[0], LAYOUTS[1], (3, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
+
+    fn messages() -> Vec<StoredMessage> {
+        use waxwing_wire::{
+            content::MessageId,
+            id::{AccountId, DeviceId},
+            time::Timestamp,
+        };
+        let texts = ["hello from an older version", "世界你好", "last"];
+        let message = |(text, number): (&str, u8)| StoredMessage {
+            conversation: AccountId::from_bytes([0xb0; 32]),
+            id: MessageId::from_bytes([number; 16]),
+            author: AccountId::from_bytes([if number == 3 { 0xa1 } else { 0xb0 }; 32]),
+            device: DeviceId::MIN,
+            sequence: number.into(),
+            sent: Timestamp(1_000 + u64::from(number)),
+            stored: Timestamp(2_000 + u64::from(number)),
+            state: waxwing_engine::State::Delivered,
+            text: text.into(),
+            content: format!("before {text} after").into(),
+        };
+        texts.into_iter().zip(1..).map(message).collect()
+    }
+
+    fn copy(name: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["key", DATABASE] {
+            fs::copy(Path::new(GOLDEN).join(name).join(file), folder.path().join(file)).unwrap();
+        }
+        folder
+    }
+
+    fn database(folder: &Path) -> Vec<u8> {
+        fs::read(folder.join(DATABASE)).unwrap()
+    }
+
+    async fn open_with(path: &Path, layouts: &[Layout]) -> Result<EncryptedStore, OpenError> {
+        let (folder, key) = open::unlock_folder(path, Unlock::None).await?;
+        EncryptedStore::unlocked(folder, &key, layouts).await
+    }
+
+    /// `cargo test --workspace golden_profile_is_made -- --ignored` makes the profile of the newest layout.
+    #[tokio::test]
+    #[ignore = "makes what the other tests read"]
+    async fn a_golden_profile_is_made() {
+        for (layout, ..) in LAYOUTS {
+            let path = Path::new(GOLDEN).join(layout.to_string());
+            if path.exists() {
+                continue;
+            }
+            let layouts = &LAYOUTS[..usize::try_from(*layout).unwrap()];
+            EncryptedStore::create(&path, Protection::None).await.unwrap().close().await.unwrap();
+            let (folder, key) = open::unlock_folder(&path, Unlock::None).await.unwrap();
+            folder.empty(DATABASE).unwrap();
+            let mut connection = open::connect(&folder, DATABASE, &key).await.unwrap();
+            migrate(&mut connection, layouts).await.unwrap();
+            let batch: Batch = messages().into_iter().map(Write::Message).collect();
+            write::save(&mut connection, &batch).await.unwrap();
+            connection.close().await.unwrap();
+            fs::remove_file(path.join("lock")).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn every_older_layout_becomes_the_newest_with_everything_in_it() {
+        for (layout, ..) in LAYOUTS {
+            let folder = copy(&layout.to_string());
+            let before = database(folder.path());
+            let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
+            let mut expected = messages();
+            expected.reverse();
+            assert_eq!(store.page(&expected[0].conversation, None, 10).await.unwrap(), expected, "layout {layout}");
+            assert_eq!(store.unread_in_all().await.unwrap(), 2);
+            for (query, number) in [("older", 1), ("世界你", 2), ("世界", 2), ("last", 3)] {
+                let search = Search { query, conversation: None, from: None, since: None, before: None, limit: 9 };
+                let hits = store.reader().search(search).await.unwrap();
+                let numbers: Vec<_> = hits.iter().map(|hit| hit.message.sequence).collect();
+                assert_eq!(numbers, [number], "layout {layout}: {query}");
+            }
+            assert_eq!(store.check().await.unwrap(), []);
+            let saved = folder.path().join(folder::copy_name(*layout));
+            if *layout == LAYOUTS.last().unwrap().0 {
+                assert!(!saved.exists(), "no copy without a change");
+            } else {
+                assert!(fs::read(&saved).unwrap() == before, "the copy is what was there");
+            }
+            store.close().await.unwrap();
+            // The second time it opens, the copy has served.
+            open_with(folder.path(), LAYOUTS).await.unwrap().close().await.unwrap();
+            assert!(!saved.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_layout_that_fails_changes_nothing_and_leaves_a_copy() {
+        let folder = copy("2");
+        let before = database(folder.path());
+        assert!(open_with(folder.path(), BROKEN).await.is_err());
+        assert!(fs::read(folder.path().join(folder::copy_name(2))).unwrap() == before);
+        let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
+        assert_eq!(store.page(&messages()[0].conversation, None, 10).await.unwrap().len(), 3);
+        assert_eq!(store.check().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_newer_layout_is_refused_by_name() {
+        let folder = copy("2");
+        open_with(folder.path(), LATER).await.unwrap().close().await.unwrap();
+        let before = database(folder.path());
+        let refused = open_with(folder.path(), LAYOUTS).await.err();
+        assert_eq!(refused, Some(OpenError::Newer { found: 3, known: 2 }));
+        assert!(database(folder.path()) == before);
+        assert!(folder.path().join(folder::copy_name(2)).exists(), "a refusal keeps the copy");
+        open_with(folder.path(), LATER).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_layout_that_is_half_there_is_refused() {
+        for spoil in [
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 2",
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
+        ] {
+            let folder = copy("2");
+            {
+                let (held, key): (Folder, _) = open::unlock_folder(folder.path(), Unlock::None).await.unwrap();
+                let mut connection = open::connect(&held, DATABASE, &key).await.unwrap();
+                sqlx::query(spoil).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            let before = database(folder.path());
+            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(2)), "{spoil}");
+            assert!(database(folder.path()) == before);
+        }
+    }
+}

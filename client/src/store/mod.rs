@@ -1,0 +1,99 @@
+//! What a client keeps, encrypted. Implements spec/21-client-store.md.
+//!
+//! ```text
+//! EncryptedStore ──one connection that writes──▶ store.db (SQLCipher)
+//!        └─▶ Reader ──a few that read, a snapshot each──▶ pages, search, counts, export
+//! ```
+//! Invariants: no byte of a person's is in a file in the clear, not for a moment; what was reported saved is there after a crash;
+//! the only module of the crate that knows SQL.
+//! Not here: what the records mean (the engine), passphrases' prompts (the command line).
+mod error;
+mod export;
+mod folder;
+mod key;
+mod layout;
+mod maintain;
+mod open;
+mod read;
+mod repair;
+mod row;
+mod scripts;
+mod search;
+mod statements;
+mod write;
+
+use sqlx::{Connection as _, SqliteConnection};
+use waxwing_engine::store::{Batch, Position, Record, Store, StoredMessage};
+use waxwing_wire::{content::MessageId, id::AccountId};
+
+pub use self::{
+    error::{OpenError, StoreError},
+    key::{Protection, Unlock},
+    maintain::Finding,
+    read::{Around, Reader},
+    repair::Salvage,
+    search::{Hit, Search, Snippet},
+};
+
+/// A profile that is open, by this process alone.
+#[derive(Debug)]
+pub struct EncryptedStore {
+    // Closed before the folder is let go.
+    writer: SqliteConnection,
+    reader: Reader,
+    folder: folder::Folder,
+}
+
+impl EncryptedStore {
+    /// Reads beside whoever writes; cheap to clone.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Folds the journal into the database and lets the profile go. Dropped without it, the journal is folded in when the profile is
+    /// opened next.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing that was saved is lost.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let Self { writer, reader, folder } = self;
+        reader.pool.close().await;
+        let closed = writer.close().await;
+        drop(folder);
+        Ok(closed?)
+    }
+}
+
+impl Store for EncryptedStore {
+    type Error = StoreError;
+
+    async fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+        self.reader.load().await
+    }
+
+    async fn save(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        write::save(&mut self.writer, batch).await
+    }
+
+    async fn page(
+        &mut self,
+        conversation: &AccountId,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        self.reader.page(conversation, before, limit).await
+    }
+
+    async fn message(&mut self, conversation: &AccountId, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
+        self.reader.message(conversation, id).await
+    }
+
+    async fn unread(&mut self, conversation: &AccountId) -> Result<u64, StoreError> {
+        self.reader.unread(conversation).await
+    }
+
+    async fn unread_in_all(&mut self) -> Result<u64, StoreError> {
+        self.reader.unread_in_all().await
+    }
+}

@@ -1,0 +1,183 @@
+//! Making and opening a profile. Implements spec/21-client-store.md §21.1 to §21.3.
+//!
+//! ```text
+//! lock ─▶ key file ─▶ look (reads only) ─▶ copy, if the layout is an older one ─▶ migrate ─▶ writer, readers
+//! ```
+//! Invariants: nothing is written before everything was found to be ours and whole; a database is never there without its
+//! encryption, not even empty.
+use std::{fs, io::Read as _, path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+
+use super::{
+    EncryptedStore, OpenError, Protection, Reader, Unlock,
+    folder::{self, DAMAGED, DATABASE, Folder, KEY, NEXT},
+    key::StoreKey,
+    layout::{self, LAYOUTS, Layout},
+    statements,
+};
+
+impl EncryptedStore {
+    /// Makes a profile in a folder that is empty or not there, and opens it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] and [`OpenError::Locked`]: choose another folder. [`OpenError::Memory`], [`OpenError::Full`],
+    /// [`OpenError::Io`].
+    pub async fn create(path: &Path, protection: Protection) -> Result<Self, OpenError> {
+        let folder = Folder::make(path)?;
+        if folder.has(KEY) || folder.has(DATABASE) {
+            return Err(OpenError::Exists);
+        }
+        let key = StoreKey::generate()?;
+        // The key file makes it a profile: when it is there, everything else is.
+        make_database(&folder, NEXT, &key).await?;
+        let (file, key) = blocking(move || Ok((key.to_file(&protection)?, key))).await?;
+        folder.replace(KEY, &file)?;
+        Self::unlocked(folder, &key, LAYOUTS).await
+    }
+
+    /// Opens a profile.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what to do. Nothing was changed then.
+    pub async fn open(path: &Path, unlock: Unlock) -> Result<Self, OpenError> {
+        let (folder, key) = unlock_folder(path, unlock).await?;
+        Self::unlocked(folder, &key, LAYOUTS).await
+    }
+
+    /// Puts the key under another passphrase, or under none. The database is not touched, so that this takes no longer for a large
+    /// one. Whoever kept the old key file can still open it with the old passphrase.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the old passphrase holds then.
+    pub async fn change_protection(path: &Path, unlock: Unlock, protection: Protection) -> Result<(), OpenError> {
+        let (folder, key) = unlock_folder(path, unlock).await?;
+        let file = blocking(move || key.to_file(&protection)).await?;
+        Ok(folder.replace(KEY, &file)?)
+    }
+
+    pub(super) async fn unlocked(folder: Folder, key: &StoreKey, layouts: &[Layout]) -> Result<Self, OpenError> {
+        finish_replacement(&folder)?;
+        let found = look(&folder, DATABASE, key, layouts).await?;
+        folder.make_private()?;
+        let newest = layouts.last().map(|(number, ..)| *number).unwrap_or_default();
+        let mut writer = connect(&folder, DATABASE, key).await?;
+        if found < newest {
+            // Everything into the one file that is copied; nobody else writes.
+            sqlx::query(statements::CHECKPOINT).execute(&mut writer).await?;
+            folder.copy(DATABASE, &folder::copy_name(found))?;
+            layout::migrate(&mut writer, layouts).await?;
+        } else {
+            // The layout was read before: the copy made for it has served.
+            forget_copies(&folder)?;
+        }
+        let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(0).idle_timeout(None);
+        let readers = readers.max_lifetime(None).test_before_acquire(false);
+        let readers = readers.connect_lazy_with(options(&folder, DATABASE, key).pragma("query_only", "ON"));
+        Ok(Self { writer, reader: Reader { pool: readers }, folder })
+    }
+}
+
+/// Takes the lock and the key.
+pub(super) async fn unlock_folder(path: &Path, unlock: Unlock) -> Result<(Folder, StoreKey), OpenError> {
+    let folder = Folder::existing(path)?;
+    let mut file = Vec::new();
+    fs::File::open(folder.file(KEY))?.take(MOST_KEY).read_to_end(&mut file)?;
+    let file = zeroize::Zeroizing::new(file);
+    let key = blocking(move || StoreKey::from_file(&file, &unlock)).await?;
+    Ok((folder, key))
+}
+
+/// A whole and empty database.
+pub(super) async fn make_database(folder: &Folder, name: &str, key: &StoreKey) -> Result<(), OpenError> {
+    folder.empty(name)?;
+    let mut connection = connect(folder, name, key).await?;
+    layout::migrate(&mut connection, LAYOUTS).await?;
+    connection.close().await?;
+    Ok(folder.sync()?)
+}
+
+/// Lets a database that was made to take the other's place take it; the other is kept.
+pub(super) fn finish_replacement(folder: &Folder) -> Result<(), OpenError> {
+    if folder.has(NEXT) {
+        if folder.has(DATABASE) {
+            folder.remove_database(DAMAGED)?;
+            folder.rename_database(DATABASE, DAMAGED)?;
+        }
+        folder.rename_database(NEXT, DATABASE)?;
+    }
+    Ok(())
+}
+
+/// Whether it is ours, whole and not newer than this program; which layout it has.
+async fn look(folder: &Folder, name: &str, key: &StoreKey, layouts: &[Layout]) -> Result<i64, OpenError> {
+    let mut beginning = [0; 16];
+    match fs::File::open(folder.file(name)).and_then(|mut file| file.read_exact(&mut beginning)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::NoDatabase),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(OpenError::Damaged),
+        Err(error) => return Err(error.into()),
+        Ok(()) if beginning != key.salt() => return Err(OpenError::Foreign),
+        Ok(()) => {}
+    }
+    let mut connection = looking(folder, name, key).connect().await?;
+    let found = layout::known(&mut connection, layouts).await;
+    connection.close().await?;
+    found
+}
+
+/// For a connection that only reads, and leaves nothing behind: where no journal is left there is nothing to read beside the file,
+/// and SQLite makes nothing.
+pub(super) fn looking(folder: &Folder, name: &str, key: &StoreKey) -> SqliteConnectOptions {
+    let journal = fs::metadata(folder.file(&format!("{name}-wal"))).is_ok_and(|file| file.len() > 0);
+    options(folder, name, key).read_only(true).immutable(!journal)
+}
+
+/// A connection that may write.
+pub(super) async fn connect(folder: &Folder, name: &str, key: &StoreKey) -> Result<SqliteConnection, OpenError> {
+    let mut connection = options(folder, name, key).connect().await?;
+    sqlx::query(statements::WAL).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// The key first; then what must be set before anything is read. Statements are never logged: the first of them is the key.
+pub(super) fn options(folder: &Folder, name: &str, key: &StoreKey) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(folder.file(name))
+        .create_if_missing(false)
+        .disable_statement_logging()
+        .busy_timeout(BUSY)
+        .pragma("key", key.notation().to_string())
+        .pragma("cipher_compatibility", "4")
+        .pragma("cipher_log_level", "NONE")
+        .pragma("cipher_memory_security", "ON")
+        .pragma("synchronous", "FULL")
+        .pragma("foreign_keys", "ON")
+        .pragma("temp_store", "MEMORY")
+        .pragma("secure_delete", "ON")
+        .pragma("trusted_schema", "OFF")
+        .pragma("cache_size", "-16384")
+}
+
+/// Copies of older layouts have served, and hold what was deleted since.
+pub(super) fn forget_copies(folder: &Folder) -> Result<(), OpenError> {
+    for layout in folder.copies()? {
+        folder.remove_database(&folder::copy_name(layout))?;
+    }
+    Ok(())
+}
+
+/// Argon2id takes a second or two, which others shall not wait for.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| OpenError::Memory)?
+}
+
+const READERS: u32 = 3;
+/// How long a connection waits for another's transaction.
+const BUSY: Duration = Duration::from_secs(5);
+/// More than any key file has.
+const MOST_KEY: u64 = 65_536;
