@@ -111,6 +111,11 @@ impl From<sqlx::Error> for StoreError {
         if code == libsqlite3_sys::SQLITE_IOERR_WRITE {
             return Self::Full;
         }
+        // Of a page that fails its authentication SQLCipher says no more than "error"; nothing else does, since every statement of
+        // ours is known to prepare, and what a person types is quoted.
+        if code == libsqlite3_sys::SQLITE_ERROR {
+            return Self::Damaged;
+        }
         match code & PRIMARY {
             libsqlite3_sys::SQLITE_FULL => Self::Full,
             libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Self::Damaged,

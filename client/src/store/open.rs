@@ -75,7 +75,10 @@ impl EncryptedStore {
             forget_copies(&folder)?;
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(0).idle_timeout(None);
-        let readers = readers.max_lifetime(None).test_before_acquire(false);
+        let readers = readers.max_lifetime(None).test_before_acquire(false).before_acquire(|connection, _| {
+            // One that met a damaged page reads nothing any more; another one reads what is whole.
+            Box::pin(async { Ok(sqlx::query(statements::APPLICATION).execute(connection).await.is_ok()) })
+        });
         let readers = readers.connect_lazy_with(options(&folder, DATABASE, key).pragma("query_only", "ON"));
         Ok(Self { writer, reader: Reader { pool: readers }, folder })
     }

@@ -158,3 +158,32 @@ async fn reading_damage_is_an_error_that_says_so() {
         Ok(mut store) => assert_eq!(store.page(&BOB, None, 10).await, Err(StoreError::Damaged)),
     }
 }
+
+#[tokio::test]
+async fn a_damaged_page_hides_only_what_is_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 600).await.close().await.unwrap();
+    let pages = files(folder.path())["store.db"].len() / PAGE;
+    let mut hidden = 0;
+    for page in (pages / 3..pages).step_by(7) {
+        damage(folder.path(), page);
+        let store = open(folder.path()).await;
+        let (mut read, mut damaged) = (0, 0);
+        for number in 1..=600 {
+            match store.reader().message(&BOB, &message(number, "").id).await {
+                Ok(found) => read += u64::from(found.is_some_and(|message| message.sequence == number)),
+                Err(error) => {
+                    assert_eq!(error, StoreError::Damaged);
+                    damaged += 1;
+                }
+            }
+        }
+        assert_eq!(read + damaged, 600);
+        assert!(damaged <= 200, "page {page} hides {damaged}");
+        hidden += damaged;
+        store.close().await.unwrap();
+        // The same again heals it.
+        damage(folder.path(), page);
+    }
+    assert!(hidden > 0, "some pages held messages");
+}
