@@ -4,14 +4,16 @@
 //! leaves; whoever cannot save it drops the engine.
 use std::collections::BTreeMap;
 
-use waxwing_protocol::{Delta, RecordError, Session};
+use waxwing_protocol::{Delta, IdentityKey, RecordError, Session, sealed::Trust};
 use waxwing_wire::{
     id::{AccountId, DeviceId},
+    keys::{CertificatePublicKey, IdentityPublicKey},
     padding::EnvelopeSize,
     time::Timestamp,
 };
 
 use crate::{
+    convert,
     records::{self, PeerRecord},
     stage::Stage,
     store::{Record, SecretBytes, Table},
@@ -47,13 +49,19 @@ pub(crate) struct Peer {
     pub(crate) budget: waxwing_protocol::Budget,
     /// In memory: since when it asked for things again, and how often.
     asked_again: (Timestamp, u8),
-    /// In memory: whom the device's certificates are checked against, with what was checked already.
-    pub(crate) trust: Option<waxwing_protocol::sealed::Trust>,
+    /// In memory: by which key the device's certificates are checked, with what was checked already.
+    trust: Option<(CertificatePublicKey, Trust)>,
+    /// In memory: the device's key in the protocol's form; to check it costs as much as an agreement.
+    identity: Option<IdentityKey>,
 }
 
 impl Sessions {
     pub(crate) const fn new() -> Self {
         Self(BTreeMap::new())
+    }
+
+    pub(crate) fn get(&self, device: &Device) -> Option<&Peer> {
+        self.0.get(device)
     }
 
     pub(crate) fn get_mut(&mut self, device: &Device) -> Option<&mut Peer> {
@@ -86,7 +94,7 @@ impl Sessions {
     #[cfg(feature = "conformance")]
     pub(crate) fn save_all(&self, stage: &mut Stage) {
         for (device, peer) in &self.0 {
-            peer.save(device, stage);
+            peer.put(device, stage);
             for (key, value) in peer.session.records() {
                 stage.put(Table::Session, record_key(device, key.as_bytes()), SecretBytes::new(value.to_vec()));
             }
@@ -142,7 +150,23 @@ impl Peer {
             budget: waxwing_protocol::Budget::default(),
             asked_again: (Timestamp(0), 0),
             trust: None,
+            identity: None,
         }
+    }
+
+    /// What the device's certificates are checked by, if its manifest lists that key; none if it is none.
+    pub(crate) fn trust_in(&mut self, key: &CertificatePublicKey) -> Option<&mut Trust> {
+        if self.trust.as_ref().is_none_or(|(known, _)| known != key) {
+            self.trust = Some((*key, Trust::new([&convert::certificate_key(key)?])));
+        }
+        self.trust.as_mut().map(|(_, trust)| trust)
+    }
+
+    /// The device's key as its manifest lists it, in the protocol's form; none if it is none.
+    pub(crate) fn identity(&mut self, listed: &IdentityPublicKey) -> Option<IdentityKey> {
+        let known = self.identity.filter(|known| convert::untyped(&known.to_bytes()) == listed.as_bytes());
+        self.identity = known.or_else(|| convert::identity_key(listed));
+        self.identity
     }
 
     /// Whether it gets again what it asks for: each time costs us everything that it may have missed. A device asks once in
@@ -162,7 +186,14 @@ impl Peer {
         self.session.is_established() && !self.renew && !stale
     }
 
+    /// Has its record written with the next save.
+    #[expect(clippy::unused_self, reason = "whoever has changed it says so")]
     pub(crate) fn save(&self, device: &Device, stage: &mut Stage) {
+        stage.peer_changed(*device);
+    }
+
+    /// Writes its record.
+    pub(crate) fn put(&self, device: &Device, stage: &mut Stage) {
         let record = PeerRecord {
             opening: self.opening.map_or(0, |size| u32::try_from(size.bytes()).unwrap_or(0)),
             answers_left: self.answers_left.into(),

@@ -1,12 +1,15 @@
 //! What one or several inputs lead to, before it is performed.
 //!
+//! Contacts and what is known beside sessions change with every message: they are noted here, and encoded once for all inputs that a
+//! save is for.
 //! Invariant: everything that is written comes out as one save before anything else comes out.
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use waxwing_wire::time::Timestamp;
+use waxwing_wire::{id::AccountId, time::Timestamp};
 
 use crate::{
     interface::{Event, Output},
+    sessions::Device,
     store::{Batch, Record, SecretBytes, Table, Write},
 };
 
@@ -14,24 +17,58 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     batch: Batch,
+    /// Whose records are to be encoded for the batch.
+    changed: Changed,
     effects: VecDeque<Output>,
     /// The last time that was asked for.
     wake: Option<Timestamp>,
 }
 
+/// What changed since the last save.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) contacts: BTreeSet<AccountId>,
+    pub(crate) peers: BTreeSet<Device>,
+}
+
+impl Changed {
+    const fn new() -> Self {
+        Self { contacts: BTreeSet::new(), peers: BTreeSet::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.contacts.is_empty() && self.peers.is_empty()
+    }
+}
+
 impl Stage {
     pub(crate) const fn new() -> Self {
-        Self { batch: Batch::new(), effects: VecDeque::new(), wake: None }
+        Self { batch: Batch::new(), changed: Changed::new(), effects: VecDeque::new(), wake: None }
     }
 
     /// Whether a save comes next.
     pub(crate) fn has_writes(&self) -> bool {
-        !self.batch.is_empty()
+        !self.batch.is_empty() || !self.changed.is_empty()
     }
 
     #[cfg(feature = "conformance")]
     pub(crate) fn writes(&self) -> &[Write] {
         self.batch.writes()
+    }
+
+    /// The contact's record is in the next save, as it is then.
+    pub(crate) fn contact_changed(&mut self, account: AccountId) {
+        self.changed.contacts.insert(account);
+    }
+
+    /// As [`Self::contact_changed`], for what is known beside a session.
+    pub(crate) fn peer_changed(&mut self, device: Device) {
+        self.changed.peers.insert(device);
+    }
+
+    /// What is to be encoded before the next save; none if nothing is.
+    pub(crate) fn take_changed(&mut self) -> Option<Changed> {
+        (!self.changed.is_empty()).then(|| core::mem::take(&mut self.changed))
     }
 
     pub(crate) fn write(&mut self, write: Write) {

@@ -104,7 +104,13 @@ pub(crate) fn key(account: &AccountId) -> Vec<u8> {
 }
 
 impl Contact {
+    /// Has its record written with the next save.
     pub(crate) fn save(&self, stage: &mut Stage) {
+        stage.contact_changed(self.account);
+    }
+
+    /// Writes its record.
+    pub(crate) fn put(&self, stage: &mut Stage) {
         stage.put_message(Table::Contact, key(&self.account), &self.record());
     }
 }

@@ -14,7 +14,7 @@ impl Engine {
         let mut stage = Stage::new();
         self.own.save(&mut stage);
         self.mailbox.save(&mut stage);
-        self.contacts.iter().for_each(|contact| contact.save(&mut stage));
+        self.contacts.iter().for_each(|contact| contact.put(&mut stage));
         self.sessions.save_all(&mut stage);
         self.prekeys.save_all(&mut stage);
         self.outbox.save_all(&mut stage);

@@ -10,11 +10,12 @@
 use rand_core::CryptoRng;
 use waxwing_protocol::{
     AcceptError, OpenError, PreKeySignalMessage, RespondError, Session,
-    sealed::{self, CertificateKey, ContentIn, Message, OwnDevice, SealedMessage, Trust},
+    sealed::{self, ContentIn, Message, OwnDevice, SealedMessage, Trust},
 };
 use waxwing_wire::{
     content::{Body, Content, IdentityBlock, Resend, Standing},
     id::{AccountId, DeviceId},
+    keys::CertificatePublicKey,
     padding::EnvelopeSize,
     relay::{Delivery, OnlineDelivery, RelayPush},
     time::Timestamp,
@@ -94,13 +95,11 @@ impl Engine {
                 return Outcome::Nothing;
             }
             let listed = contact.manifest.as_ref().and_then(|manifest| manifest.device(device_id));
-            let known = listed.and_then(|device| {
-                let identity = convert::identity_key(&device.keys().identity)?;
-                (identity == claims.identity_key)
-                    .then(|| convert::certificate_key(&device.keys().certificate))
-                    .flatten()
-            });
-            if let Some(key) = known {
+            // The key that the certificate names was looked at when it was decoded; the same bytes are the same key.
+            let is_listed = |device: &&waxwing_wire::manifest::Device| {
+                convert::untyped(&claims.identity_key.to_bytes()) == device.keys().identity.as_bytes()
+            };
+            if let Some(key) = listed.filter(is_listed).map(|device| device.keys().certificate) {
                 let from = (contact.account, device_id);
                 return self.open_known(inside, from, &key, size, lane, now, rng);
             }
@@ -114,7 +113,7 @@ impl Engine {
         &mut self,
         inside: ContentIn,
         from: Device,
-        key: &CertificateKey,
+        key: &CertificatePublicKey,
         size: Option<EnvelopeSize>,
         lane: u32,
         now: Timestamp,
@@ -122,7 +121,7 @@ impl Engine {
     ) -> Outcome {
         let Some(address) = self.own.address() else { return Outcome::Unreadable(None) };
         let peer = self.sessions.entry(from);
-        let trust = peer.trust.get_or_insert_with(|| Trust::new([key]));
+        let Some(trust) = peer.trust_in(key) else { return Outcome::Unreadable(None) };
         let own = OwnDevice { address, e164: None };
         let Ok(verified) = inside.verify(trust, convert::time(now), own) else { return Outcome::Unreadable(None) };
         trust.remember(verified.certificate());

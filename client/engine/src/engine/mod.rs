@@ -43,7 +43,7 @@ use crate::{
     own::{Joining, NewAccount, NewAccountError, Own, Provisioning, RecoverError},
     prekeys::Prekeys,
     sessions::Sessions,
-    stage::Stage,
+    stage::{Changed, Stage},
     store::{Record, Table},
     task::Task,
 };
@@ -284,6 +284,13 @@ impl Engine {
 
     /// What to do next; none: wait for the next input.
     pub fn poll(&mut self) -> Option<Output> {
+        if let Some(Changed { contacts, peers }) = self.stage.take_changed() {
+            // One that is gone by now was deleted in the same batch.
+            let contacts = contacts.iter().filter_map(|account| self.contacts.get(account));
+            contacts.for_each(|contact| contact.put(&mut self.stage));
+            let peers = peers.iter().filter_map(|device| Some((device, self.sessions.get(device)?)));
+            peers.for_each(|(device, peer)| peer.put(device, &mut self.stage));
+        }
         self.stage.next()
     }
 

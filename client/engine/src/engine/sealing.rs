@@ -78,9 +78,10 @@ impl Engine {
             return Err(NotYet::Held);
         }
         let listed = contact.manifest.as_ref().ok_or(NotYet::Objects)?.device(id).ok_or(NotYet::Held)?;
-        let recipient = convert::identity_key(&listed.keys().identity).ok_or(NotYet::Held)?;
+        let listed = listed.keys().identity;
         let place = contact.place(id).cloned().ok_or(NotYet::Place)?;
         let peer = self.sessions.entry(device);
+        let recipient = peer.identity(&listed).ok_or(NotYet::Held)?;
         if !peer.is_usable(now) {
             return Err(NotYet::Bundle);
         }

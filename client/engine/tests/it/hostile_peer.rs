@@ -363,7 +363,7 @@ fn a_flood_of_messages_is_receipted_in_hundreds_and_kept_in_small_records() {
     let sent = scene.town.residents[BOB].puts - puts;
     assert!((6..30).contains(&sent), "{sent} envelopes");
     let largest = scene.town.residents[BOB].largest_record;
-    assert!(largest < 32 << 10, "{largest} bytes in one record");
+    assert!(largest < 10 << 10, "{largest} bytes in one record");
     scene.assert_bob_is_well();
 }
 
