@@ -84,3 +84,26 @@ for name in ["relay_session", "keyserver_session"]:
         # Mostly well-formed requests, polled at once.
         schedule = bytes(byte & 0x3F if at % 5 == 0 else byte for at, byte in enumerate(schedule))
         (folder / f"schedule-{number:02}").write_bytes(schedule)
+
+# An engine: replies and pushes of a server, each as the answer to one of the first calls; and changes of genuine envelopes.
+folder = here / "corpus" / "engine_push"
+folder.mkdir(parents=True, exist_ok=True)
+for file, kind, operation in [("14-relay.json", "waxwing.relay.Reply", 2), ("15-keyserver.json", "waxwing.keyserver.Reply", 3)]:
+    for case in json.loads((here / "../spec/vectors" / file).read_text()):
+        if case.get("type") == kind and len(case["bytes"]) < 6_000:
+            frame = bytes.fromhex(case["bytes"])
+            answer = bytes([operation]) + len(frame).to_bytes(2, "big") + frame + bytes([4])
+            whole = bytes([0, 0, 4]) + b"".join(bytes([call]) + answer for call in range(1, 4))
+            (folder / hashlib.sha256(whole).hexdigest()[:16]).write_bytes(whole)
+for letter in range(2):
+    for place in range(0, 400, 16):
+        changed = bytes([0, 6, 9, 1, letter, 1, 1]) + place.to_bytes(2, "big") + bytes([0x80, 4])
+        (folder / f"letter-{letter}-{place:03}").write_bytes(changed)
+
+# Records of an engine: one is changed in one place, in each of the ways.
+folder = here / "corpus" / "engine_load"
+folder.mkdir(parents=True, exist_ok=True)
+for record in range(24):
+    for operation in range(8):
+        damage = record.to_bytes(2, "big") + bytes([operation]) + (5 * record).to_bytes(2, "big") + bytes([0, 2, 0x80, 1])
+        (folder / f"damage-{record:02}-{operation}").write_bytes(damage)
