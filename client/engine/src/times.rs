@@ -27,6 +27,8 @@ pub(crate) const SEEN: Duration = Duration::from_secs(60 * DAY);
 pub(crate) const OLD_SECRET: Duration = Duration::from_secs(14 * DAY);
 /// The contacts' secret is replaced at most so often.
 pub(crate) const ROTATION: Duration = Duration::from_secs(DAY);
+/// What ages by days is looked at so often.
+pub(crate) const LOOK: Duration = Duration::from_secs(MINUTE);
 /// A manifest is renewed at this age (spec §11.5.5).
 pub(crate) const RENEWAL: Duration = Duration::from_secs(20 * DAY);
 

@@ -34,8 +34,12 @@ impl Engine {
         for device in answers {
             self.signal_device(device, Body::Empty, now, now, rng);
         }
-        for (conversation, id) in self.outbox.tidy(now, &mut self.stage) {
-            self.set_state(&conversation, id, State::MayHaveExpired);
+        // All entries are looked at, for days that have gone by.
+        if now.since(self.looked_at_outbox) >= times::LOOK {
+            self.looked_at_outbox = now;
+            for (conversation, id) in self.outbox.tidy(now, &mut self.stage) {
+                self.set_state(&conversation, id, State::MayHaveExpired);
+            }
         }
         self.forget_old_ids(now);
     }

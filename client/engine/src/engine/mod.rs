@@ -62,6 +62,7 @@ pub struct Engine {
     seen: BTreeMap<(AccountId, MessageId), Timestamp>,
     quarantined: u32,
     looked_at_ids: Timestamp,
+    looked_at_outbox: Timestamp,
     /// While something is taken that the other devices know already.
     quiet: bool,
     /// `Ready` was said.
@@ -188,6 +189,7 @@ impl Engine {
             seen: BTreeMap::new(),
             quarantined: 0,
             looked_at_ids: Timestamp(0),
+            looked_at_outbox: Timestamp(0),
             quiet: false,
             is_ready: false,
             stage: Stage::new(),

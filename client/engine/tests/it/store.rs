@@ -57,7 +57,8 @@ impl Store for Shared {
 
 #[test]
 fn the_store_in_memory_conforms() {
-    let stores: Rc<RefCell<BTreeMap<&str, Arc<Mutex<MemoryStore>>>>> = Rc::default();
+    type Stores = BTreeMap<&'static str, Arc<Mutex<MemoryStore>>>;
+    let stores: Rc<RefCell<Stores>> = Rc::default();
     ready_future::result(conformance::conforms(|name| {
         let store = Arc::clone(stores.borrow_mut().entry(name).or_default());
         async move { Shared(store) }

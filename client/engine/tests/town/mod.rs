@@ -108,8 +108,8 @@ impl Town {
     pub fn make_link(&mut self, by: usize) -> ContactLink {
         self.command(by, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400) });
         let links = self.residents[by].events.drain(..);
-        let link = links.filter_map(|event| if let Event::LinkMade { link } = event { Some(link) } else { None });
-        link.last().expect("a link was made")
+        let links = links.filter_map(|event| if let Event::LinkMade { link } = event { Some(link) } else { None });
+        links.reduce(|_, newest| newest).expect("a link was made")
     }
 
     /// As [`Self::befriend`], by a link that is there.
@@ -150,7 +150,13 @@ impl Town {
 
     /// Runs until nobody has anything to do at this moment.
     pub fn run(&mut self) {
-        while (0..self.residents.len()).fold(false, |moved, index| self.step(index) || moved) {}
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for index in 0..self.residents.len() {
+                moved |= self.step(index);
+            }
+        }
     }
 
     /// Lets time pass; whoever asked to be woken is woken at that time.
