@@ -163,7 +163,8 @@ mod tests {
     }
 
     fn pages(shown: &mut Shown) -> &mut Vec<StoredMessage> {
-        shown.values_mut().find(|page| page.len() == 3).expect("somebody sees three messages")
+        // The greeting by which they became friends, and three.
+        shown.values_mut().find(|page| page.len() == 4).expect("somebody sees four messages")
     }
 
     #[test]
