@@ -35,6 +35,13 @@ for file in ["13-frames.json", "14-relay.json", "15-keyserver.json", "16-content
         folder.mkdir(parents=True, exist_ok=True)
         (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
 
+for case in json.loads((here / "../spec/vectors/17-mailbox-files.json").read_text()):
+    seed = bytes.fromhex(case["bytes"])
+    folder = here / "corpus" / "relay_mailbox_file"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in [seed, seed[:seed.find(b"\x01" + bytes(6)) + 40]]:
+        (folder / hashlib.sha256(part).hexdigest()[:16]).write_bytes(part[:4096])
+
 # Fields of the post-quantum ratchet out of recorded messages: version, epoch, index, type, chunk.
 def fields(message):
     at, found = 1, {}
