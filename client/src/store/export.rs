@@ -69,6 +69,7 @@ const fn state(state: State) -> &'static str {
         State::Queued => "queued",
         State::Failed(FailReason::AccountDeleted) => "failed: account deleted",
         State::Failed(FailReason::Blocked) => "failed: blocked",
+        State::Failed(FailReason::Removed) => "failed: removed",
         State::Sent => "sent",
         State::MayHaveExpired => "may have expired",
         State::Delivered => "delivered",
