@@ -76,18 +76,26 @@ impl Sessions {
         self.0.iter_mut()
     }
 
-    /// Forgets everything shared with the devices of an account that are not listed.
-    pub(crate) fn retain(&mut self, account: &AccountId, listed: impl Fn(DeviceId) -> bool, stage: &mut Stage) {
+    /// Forgets everything shared with the devices of an account that are not listed. Their identity keys, as far as they were used.
+    pub(crate) fn retain(
+        &mut self,
+        account: &AccountId,
+        listed: impl Fn(DeviceId) -> bool,
+        stage: &mut Stage,
+    ) -> Vec<IdentityKey> {
         let gone = self.0.keys().filter(|(of, device)| of == account && !listed(*device));
         let gone: Vec<Device> = gone.copied().collect();
+        let mut identities = Vec::new();
         for device in gone {
             if let Some(peer) = self.0.remove(&device) {
+                identities.extend(peer.identity);
                 for (key, _) in peer.session.records() {
                     stage.delete(Table::Session, record_key(&device, key.as_bytes()));
                 }
                 stage.delete(Table::Peer, device_key(&device));
             }
         }
+        identities
     }
 
     /// Every record, as if all had changed.
@@ -167,6 +175,11 @@ impl Peer {
         let known = self.identity.filter(|known| convert::untyped(&known.to_bytes()) == listed.as_bytes());
         self.identity = known.or_else(|| convert::identity_key(listed));
         self.identity
+    }
+
+    /// The device's key, found to be the one that its manifest lists.
+    pub(crate) const fn found_identity(&mut self, identity: IdentityKey) {
+        self.identity = Some(identity);
     }
 
     /// Whether it gets again what it asks for: each time costs us everything that it may have missed. A device asks once in

@@ -104,7 +104,7 @@ impl Engine {
         let is_shown = contact.is_wanted();
         if let (true, Some(from), Some(manifest)) = (news.generation, before, &manifest) {
             // Sessions with devices of a generation that is over are void, as is what waits for them.
-            self.sessions.retain(account, |_| false, &mut self.stage);
+            self.forget_devices(account, |_| false);
             let to = manifest.content().generation();
             let change = IdentityChange { account: *account, from, to };
             self.want(account, false, true);
@@ -112,7 +112,7 @@ impl Engine {
                 self.stage.notify(Event::IdentityChanged(change));
             }
         } else if let (true, Some(manifest)) = (news.devices, &manifest) {
-            self.sessions.retain(account, |device| manifest.device(device).is_some(), &mut self.stage);
+            self.forget_devices(account, |device| manifest.device(device).is_some());
             self.want(account, false, true);
             if is_shown {
                 self.stage.notify(Event::DevicesChanged { account: *account });

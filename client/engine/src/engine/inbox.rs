@@ -82,7 +82,8 @@ impl Engine {
     }
 
     fn open(&mut self, envelope: &[u8], lane: u32, now: Timestamp, rng: &mut impl CryptoRng) -> Outcome {
-        let opened = SealedMessage::from_envelope(envelope).ok().and_then(|seal| seal.open(&self.own.identity).ok());
+        let seal = SealedMessage::from_envelope(envelope).ok();
+        let opened = seal.and_then(|seal| seal.open_with(&self.own.identity, &mut self.agreements).ok());
         let Some(inside) = opened else { return Outcome::Unreadable(None) };
         let size = EnvelopeSize::exactly(envelope.len());
         let claims = inside.claims().clone();
@@ -126,6 +127,9 @@ impl Engine {
         let Ok(verified) = inside.verify(trust, convert::time(now), own) else { return Outcome::Unreadable(None) };
         trust.remember(verified.certificate());
         let identity = verified.sender().identity_key;
+        // The next one of this device costs a third less.
+        peer.found_identity(identity);
+        self.agreements.keep(&self.own.identity, &identity);
         let opened = match verified.decode_message() {
             Ok(Message::Signal(message)) => {
                 let budget = &mut peer.budget;

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use rand_core::CryptoRng;
 use thiserror::Error;
+use waxwing_protocol::sealed::Agreements;
 use waxwing_wire::{
     content::{MessageId, Standing},
     id::{AccountId, DeviceId},
@@ -57,6 +58,8 @@ pub struct Engine {
     mailbox: Mailbox,
     contacts: Contacts,
     sessions: Sessions,
+    /// In memory: what this device's identity key and others' agree on (spec §8.9).
+    agreements: Agreements,
     prekeys: Prekeys,
     outbox: Outbox,
     links: Links<Task>,
@@ -187,6 +190,7 @@ impl Engine {
             mailbox,
             contacts: Contacts::new(),
             sessions: Sessions::new(),
+            agreements: Agreements::new(),
             prekeys,
             outbox: Outbox::new(),
             links: Links::new(),
@@ -368,6 +372,12 @@ impl Engine {
             .iter()
             .filter(move |contact| contact.account != own && contact.standing != Standing::Removed)
             .map(|contact| (contact.account, contact.standing))
+    }
+
+    /// Forgets everything shared with the devices of an account that are not listed.
+    fn forget_devices(&mut self, account: &AccountId, listed: impl Fn(DeviceId) -> bool) {
+        let gone = self.sessions.retain(account, listed, &mut self.stage);
+        gone.iter().for_each(|identity| self.agreements.forget(identity));
     }
 
     fn tell_ready(&mut self) {

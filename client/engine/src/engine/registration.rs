@@ -194,8 +194,8 @@ impl Engine {
             itself.take(objects, self.own.newest);
             itself.save(&mut self.stage);
         }
-        let listed = |device| self.own.manifest.device(device).is_some();
-        self.sessions.retain(&own, listed, &mut self.stage);
+        let manifest = self.own.manifest.clone();
+        self.forget_devices(&own, |device| manifest.device(device).is_some());
         if self.own.manifest.device(self.own.device).is_none() {
             self.stage.notify(Event::Unlisted);
         }

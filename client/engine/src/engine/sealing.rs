@@ -109,7 +109,9 @@ impl Engine {
             _ => smallest,
         };
         let padded = content.with_padding(sealed::Padding::To(convert::size(size)));
-        let sealed = padded.seal_fan_out(&self.own.identity, &[recipient], rng).map_err(|_| NotYet::Held)?;
+        self.agreements.keep(&self.own.identity, &recipient);
+        let sealed = padded.seal_fan_out_with(&self.own.identity, &[recipient], &self.agreements, rng);
+        let sealed = sealed.map_err(|_| NotYet::Held)?;
         let envelope = sealed.envelope(0).ok_or(NotYet::Held)?;
         sessions::write(&device, &step.delta(), &mut self.stage);
         let _ = step.commit();
