@@ -39,7 +39,7 @@ mod transport;
 /// Log targets of the libraries below, which trace addresses and connection ids: leave them off at every level (spec §18.11).
 pub const UNLOGGED: &[&str] = &["quinn", "quinn_proto", "quinn_udp", "rustls"];
 
-pub use client::{Attempt, AttemptError, Client, ClientConfig, ClientConnection, ConnectError, Trust};
+pub use client::{Attempt, AttemptError, Client, ClientConfig, ClientConnection, ConnectError, Path, Trust};
 pub use clock::Clock;
 pub use close::{CloseCode, Ended};
 pub use key_file::{KeyFileError, load_or_create};

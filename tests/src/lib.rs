@@ -7,6 +7,7 @@
 //! - [`durability`]: what a power cut would have left of a folder.
 //! - [`faults`]: a disk that fails when a test says so.
 //! - [`world`]: clients, relays and a key server in one thread, on virtual time, in any weather.
+//! - [`servers`]: a relay and a key server in this process, over real QUIC.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
 pub mod durability;
@@ -16,4 +17,5 @@ pub mod ours;
 pub mod peer;
 pub mod schedule;
 pub mod sealing;
+pub mod servers;
 pub mod world;

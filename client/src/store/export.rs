@@ -6,9 +6,10 @@ use std::io::Write;
 use data_encoding::BASE64;
 use serde_json::json;
 use sqlx::{Connection as _, Row as _};
-use waxwing_engine::{FailReason, State, store::StoredMessage};
+use waxwing_engine::store::StoredMessage;
 
 use super::{Reader, StoreError, row, statements};
+use crate::state;
 
 impl Reader {
     /// Writes every message and every read marker as a line of JSON, as they are at one moment; returns how many lines. Nothing is
@@ -49,6 +50,7 @@ impl Reader {
 }
 
 fn line(message: &StoredMessage) -> serde_json::Value {
+    let (state, reason) = state::names(message.state);
     json!({
         "type": "message",
         "conversation": message.conversation.to_string(),
@@ -58,22 +60,11 @@ fn line(message: &StoredMessage) -> serde_json::Value {
         "sequence": message.sequence,
         "sent": message.sent.0,
         "stored": message.stored.0,
-        "state": state(message.state),
+        "state": state,
+        "reason": reason,
         "text": message.text,
         "content": BASE64.encode(&message.content),
     })
-}
-
-const fn state(state: State) -> &'static str {
-    match state {
-        State::Queued => "queued",
-        State::Failed(FailReason::AccountDeleted) => "failed: account deleted",
-        State::Failed(FailReason::Blocked) => "failed: blocked",
-        State::Sent => "sent",
-        State::MayHaveExpired => "may have expired",
-        State::Delivered => "delivered",
-        State::Read => "read",
-    }
 }
 
 const PIECE: i64 = 500;

@@ -13,6 +13,7 @@ use super::{OpenError, statements};
 pub(super) const LAYOUTS: &[Layout] = &[
     (1, "tables", include_str!("migrations/0001_tables.sql")),
     (2, "search", include_str!("migrations/0002_search.sql")),
+    (3, "events", include_str!("migrations/0003_events.sql")),
 ];
 
 /// Number, name, SQL.
@@ -86,9 +87,14 @@ mod tests {
 
     /// Profiles that this or an older program made, by their layouts; each with the messages of [`messages`].
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    const BROKEN: &[Layout] =
-        &[LAYOUTS[0], LAYOUTS[1], (3, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;")];
-    const LATER: &[Layout] = &[LAYOUTS[0], LAYOUTS[1], (3, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
+    const BROKEN: &[Layout] = &[
+        LAYOUTS[0],
+        LAYOUTS[1],
+        LAYOUTS[2],
+        (4, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
+    ];
+    const LATER: &[Layout] =
+        &[LAYOUTS[0], LAYOUTS[1], LAYOUTS[2], (4, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
 
     fn messages() -> Vec<StoredMessage> {
         use waxwing_wire::{
@@ -145,7 +151,7 @@ mod tests {
             let mut connection = open::connect(&folder, DATABASE, &key).await.unwrap();
             migrate(&mut connection, layouts).await.unwrap();
             let batch: Batch = messages().into_iter().map(Write::Message).collect();
-            write::save(&mut connection, &batch).await.unwrap();
+            write::save(&mut connection, &batch, &[]).await.unwrap();
             connection.close().await.unwrap();
             fs::remove_file(path.join("lock")).unwrap();
         }
@@ -183,10 +189,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_of_layout_that_fails_changes_nothing_and_leaves_a_copy() {
-        let folder = copy("2");
+        let folder = copy("3");
         let before = database(folder.path());
         assert!(open_with(folder.path(), BROKEN).await.is_err());
-        assert!(fs::read(folder.path().join(folder::copy_name(2))).unwrap() == before);
+        assert!(fs::read(folder.path().join(folder::copy_name(3))).unwrap() == before);
         let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
         assert_eq!(store.page(&messages()[0].conversation, None, 10).await.unwrap().len(), 3);
         assert_eq!(store.check().await.unwrap(), []);
@@ -194,23 +200,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_layout_is_refused_by_name() {
-        let folder = copy("2");
+        let folder = copy("3");
         open_with(folder.path(), LATER).await.unwrap().close().await.unwrap();
         let before = database(folder.path());
         let refused = open_with(folder.path(), LAYOUTS).await.err();
-        assert_eq!(refused, Some(OpenError::Newer { found: 3, known: 2 }));
+        assert_eq!(refused, Some(OpenError::Newer { found: 4, known: 3 }));
         assert!(database(folder.path()) == before);
-        assert!(folder.path().join(folder::copy_name(2)).exists(), "a refusal keeps the copy");
+        assert!(folder.path().join(folder::copy_name(3)).exists(), "a refusal keeps the copy");
         open_with(folder.path(), LATER).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_layout_that_is_half_there_is_refused() {
         for spoil in [
-            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 2",
-            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 3",
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 3",
         ] {
-            let folder = copy("2");
+            let folder = copy("3");
             {
                 let (held, key): (Folder, _) = open::unlock_folder(folder.path(), Unlock::None).await.unwrap();
                 let mut connection = open::connect(&held, DATABASE, &key).await.unwrap();
@@ -218,7 +224,7 @@ mod tests {
                 connection.close().await.unwrap();
             }
             let before = database(folder.path());
-            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(2)), "{spoil}");
+            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(3)), "{spoil}");
             assert!(database(folder.path()) == before);
         }
     }

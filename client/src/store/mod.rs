@@ -8,6 +8,7 @@
 //! the only module of the crate that knows SQL.
 //! Not here: what the records mean (the engine), passphrases' prompts (the command line).
 mod error;
+mod events;
 mod export;
 mod folder;
 mod key;
@@ -73,7 +74,7 @@ impl Store for EncryptedStore {
     }
 
     async fn save(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        write::save(&mut self.writer, batch).await
+        write::save(&mut self.writer, batch, &[]).await
     }
 
     async fn page(

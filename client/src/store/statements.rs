@@ -27,6 +27,19 @@ pub(super) const STATE: &str = "UPDATE message SET state = ?3 \
 pub(super) const READ: &str = "INSERT INTO marker (conversation, device, sequence) VALUES (?, ?, ?) \
      ON CONFLICT (conversation, device) DO UPDATE SET sequence = max(sequence, excluded.sequence)";
 
+pub(super) const ADD_EVENT: &str = "INSERT INTO event (body) VALUES (?)";
+pub(super) const TRIM_EVENTS: &str = "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?";
+pub(super) const EVENTS: &str = "SELECT number, body FROM event WHERE number > ? ORDER BY number LIMIT ?";
+pub(super) const NEWEST_EVENT: &str = "SELECT max(number) FROM event";
+pub(super) const ACKNOWLEDGE: &str = "INSERT INTO consumer (name, acked) VALUES (?, ?) \
+     ON CONFLICT (name) DO UPDATE SET acked = max(acked, excluded.acked)";
+pub(super) const ACKNOWLEDGED: &str = "SELECT acked FROM consumer WHERE name = ?";
+pub(super) const FORGET_CONSUMER: &str = "DELETE FROM consumer WHERE name = ?";
+/// Through all of them: as many as servers that were ever spoken to.
+pub(super) const LEAVES: &str = "SELECT server, number FROM leaf";
+pub(super) const SAW_LEAF: &str = "INSERT INTO leaf (server, number) VALUES (?, ?) \
+     ON CONFLICT (server) DO UPDATE SET number = max(number, excluded.number)";
+
 /// What a message is made of again; `peer` and `author` are ids.
 macro_rules! message {
     ($rest:literal) => {
@@ -199,6 +212,15 @@ mod tests {
             (MESSAGE, &[]),
             (UNREAD, &[]),
             (UNREAD_IN_ALL, &["SCAN marker"]),
+            (ADD_EVENT, &[]),
+            (TRIM_EVENTS, &[]),
+            (EVENTS, &[]),
+            (NEWEST_EVENT, &[]),
+            (ACKNOWLEDGE, &[]),
+            (ACKNOWLEDGED, &[]),
+            (FORGET_CONSUMER, &[]),
+            (LEAVES, &["SCAN leaf"]),
+            (SAW_LEAF, &[]),
             (FORGET, &[]),
             (FORGET_IN, &[]),
             (WORDS, search),

@@ -5,17 +5,19 @@ use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
 use waxwing_wire::id::AccountId;
 
-use super::{StoreError, row, scripts, statements};
+use super::{StoreError, events, row, scripts, statements};
+use crate::Event;
 
-/// Applies a batch.
-pub(super) async fn save(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
-    if batch.is_empty() {
+/// Applies a batch, and keeps what is told of it.
+pub(super) async fn save(connection: &mut SqliteConnection, batch: &Batch, told: &[Event]) -> Result<(), StoreError> {
+    if batch.is_empty() && told.is_empty() {
         return Ok(());
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
     for write in batch.writes() {
         apply(&mut transaction, write).await?;
     }
+    events::add(&mut transaction, told).await?;
     Ok(transaction.commit().await?)
 }
 

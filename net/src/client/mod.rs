@@ -253,6 +253,13 @@ impl ClientConnection {
         self.link.quic.rtt()
     }
 
+    /// What its path was like so far.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        let stats = self.link.quic.stats().path;
+        Path { round_trip: stats.rtt, sent: stats.sent_packets, lost: stats.lost_packets }
+    }
+
     async fn open(&self, kind: StreamKind) -> Result<(quinn::SendStream, quinn::RecvStream), SendError> {
         let (mut send, recv) = self.link.quic.open_bi().await.map_err(|error| SendError::Ended(error.into()))?;
         send.write_all(&[kind.byte()]).await?;
@@ -273,6 +280,17 @@ impl ClientConnection {
             Arc::new(Link { quic, deadlines: Deadlines::default(), queue: config.queue, counters: None, _place: None });
         Some(Self { link, service, exporter, leaf })
     }
+}
+
+/// What the way to a server was like while a connection lasted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Path {
+    /// Smoothed.
+    pub round_trip: Duration,
+    /// Packets sent from here.
+    pub sent: u64,
+    /// Of them, those taken for lost.
+    pub lost: u64,
 }
 
 impl fmt::Debug for ClientConnection {

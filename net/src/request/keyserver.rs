@@ -14,7 +14,7 @@ use waxwing_wire::{
 };
 
 use super::{Incoming, Pending, Protocol, RequestError, Requests};
-use crate::{ClientConfig, ClientConnection, CloseCode, Ended, LeafNumber, SendError};
+use crate::{ClientConfig, ClientConnection, CloseCode, Ended, LeafNumber, Path, SendError};
 
 /// A connection to a key server with its control stream. Closed when dropped.
 #[derive(Debug)]
@@ -91,6 +91,12 @@ impl KeyserverConnection {
     #[must_use]
     pub fn leaf(&self) -> LeafNumber {
         self.requests.connection().leaf()
+    }
+
+    /// What its path was like so far.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        self.requests.connection().path()
     }
 
     /// Waits until the connection is over.

@@ -9,7 +9,7 @@ use waxwing_wire::{
 
 use super::{Incoming, Pending, Protocol, Queued, RequestError, Requests};
 use crate::{
-    BlobStream, ClientConfig, ClientConnection, CloseCode, Ended, FrameReader, LeafNumber, SendError, StreamError,
+    BlobStream, ClientConfig, ClientConnection, CloseCode, Ended, FrameReader, LeafNumber, Path, SendError, StreamError,
 };
 
 /// A connection to a relay with its control stream. Closed when dropped.
@@ -81,6 +81,12 @@ impl RelayConnection {
     #[must_use]
     pub fn leaf(&self) -> LeafNumber {
         self.requests.connection().leaf()
+    }
+
+    /// What its path was like so far.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        self.requests.connection().path()
     }
 
     /// Waits until the connection is over.

@@ -332,6 +332,17 @@ impl Engine {
         self.mailbox.id()
     }
 
+    /// The relay and the key servers of this account's own, which the person chose.
+    pub fn own_servers(&self) -> impl Iterator<Item = &waxwing_wire::address::ServerAddress> {
+        core::iter::once(&self.own.relay).chain(self.own.manifest.content().key_servers())
+    }
+
+    /// The newest time that was ever seen: whoever gives it an earlier one is not believed.
+    #[must_use]
+    pub fn newest_time(&self) -> Timestamp {
+        self.own.newest
+    }
+
     /// Whether others can reach this device.
     #[must_use]
     pub fn is_ready(&self) -> bool {

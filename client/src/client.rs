@@ -1,0 +1,316 @@
+//! A client, as programs hold it. Implements spec/23-client-driver.md §23.1.
+use std::{collections::HashMap, collections::VecDeque, path::Path, time::Duration};
+
+use getrandom::SysRng;
+use rand_core::{Rng as _, UnwrapErr};
+use tokio::sync::{mpsc, oneshot, watch};
+use waxwing_engine::{
+    Command, Created, Engine, Link, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
+};
+use waxwing_wire::{
+    content::MessageId,
+    id::{AccountId, DeviceId},
+    link::ContactLink,
+    time::Timestamp,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    Cursor, Event,
+    clock::Clock,
+    driver::{Answer, CommandFailed, Condition, Down, Driver, Options, Request},
+    store::{EncryptedStore, Finding, OpenError, Protection, Reader, StoreError, Unlock},
+};
+
+/// One device of one account, at work: a task of its own connects, sends and receives until the last handle is gone. Cheap to clone.
+///
+/// What the person wants is durable when the call returns; what happened comes as [`Client::events`]; what is shown is read with
+/// [`Client::reader`].
+#[derive(Clone, Debug)]
+pub struct Client {
+    requests: mpsc::Sender<Request>,
+    condition: watch::Receiver<Condition>,
+    reader: Reader,
+    account: AccountId,
+    device: DeviceId,
+}
+
+/// Why a client was not made or opened. Nothing was changed, unless the variant says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenClientError {
+    /// The profile, which says what to do.
+    #[error(transparent)]
+    Profile(#[from] OpenError),
+    /// The servers do not fit into an account.
+    #[error(transparent)]
+    Account(#[from] NewAccountError),
+    /// The account could not be stored: the folder holds a profile without one; remove it.
+    #[error("the new account was not stored ({0}); remove the folder and begin anew")]
+    NotStored(StoreError),
+    /// There is no account in it: making it was interrupted; remove the folder, and make it anew.
+    #[error("the profile holds no account: making it was interrupted; remove the folder and begin anew")]
+    Empty,
+    /// Its records are damaged, or a newer version wrote them.
+    #[error("the profile cannot be used: {0}")]
+    Records(#[from] LoadError),
+}
+
+/// Why nothing can be said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The client was closed.
+    #[error("the client is closed")]
+    Closed,
+    /// Nothing can be stored now, so that nothing goes on; it is tried again.
+    #[error("nothing can be stored now; trying again")]
+    Failing,
+}
+
+/// Whether everything is done that can be done now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Settled {
+    /// Others can reach this device, and everything that was to be sent is at its relays.
+    Yes,
+    /// Time ran out first, or nothing can be stored: [`Client::condition`] says more.
+    NotYet,
+}
+
+impl Client {
+    /// Makes an account, and a profile for its first device in a folder that is empty or not there. The 24 words are to be shown once,
+    /// and kept nowhere.
+    ///
+    /// # Errors
+    /// [`OpenClientError`].
+    pub async fn create(
+        path: &Path,
+        protection: Protection,
+        account: NewAccount,
+        options: Options,
+    ) -> Result<(Self, Zeroizing<String>), OpenClientError> {
+        let now = Clock::from(Timestamp::EPOCH).now();
+        let Created { engine, words } = Engine::create(account, options.engine, now, &mut UnwrapErr(SysRng))?;
+        let store = EncryptedStore::create(path, protection).await?;
+        let client = Self::start(engine, store, options).await.map_err(OpenClientError::NotStored)?;
+        Ok((client, words))
+    }
+
+    /// Opens a profile and goes on. Connections are made in the background.
+    ///
+    /// # Errors
+    /// [`OpenClientError`].
+    pub async fn open(path: &Path, unlock: Unlock, options: Options) -> Result<Self, OpenClientError> {
+        let mut store = EncryptedStore::open(path, unlock).await?;
+        let records = store.load().await.map_err(OpenError::from)?;
+        let engine = Engine::load(&records, options.engine)?.ok_or(OpenClientError::Empty)?;
+        drop(records);
+        Ok(Self::start(engine, store, options).await.map_err(OpenError::from)?)
+    }
+
+    async fn start(engine: Engine, store: EncryptedStore, options: Options) -> Result<Self, StoreError> {
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let (reader, account, device) = (store.reader(), engine.account_id(), engine.device_id());
+        let (mut driver, condition) = Driver::new(engine, store, options, asked).await?;
+        driver.begin().await?;
+        tokio::spawn(driver.run());
+        Ok(Self { requests, condition, reader, account, device })
+    }
+
+    /// This account.
+    #[must_use]
+    pub const fn account_id(&self) -> AccountId {
+        self.account
+    }
+
+    /// This device of it.
+    #[must_use]
+    pub const fn device_id(&self) -> DeviceId {
+        self.device
+    }
+
+    /// Reads messages, counts, events, hits of a search.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Does what the person wants. It is on stable storage when this returns; what it leads to goes on in the background.
+    ///
+    /// # Errors
+    /// [`CommandFailed`]; nothing changed.
+    pub async fn command(&self, command: Command) -> Result<(), CommandFailed> {
+        self.ask(|answer| Request::Command(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
+    }
+
+    /// Sends a text: it is in the outbox when this returns, under an id that is its name for ever.
+    ///
+    /// # Errors
+    /// [`CommandFailed`]; nothing is sent.
+    pub async fn send(&self, to: &AccountId, text: MessageText) -> Result<MessageId, CommandFailed> {
+        let mut id = [0; 16];
+        UnwrapErr(SysRng).fill_bytes(&mut id);
+        let id = MessageId::from_bytes(id);
+        self.command(Command::Send { to: *to, id, text }).await?;
+        Ok(id)
+    }
+
+    /// Makes a link that others can write to this account by, for so long. It works once the relay knows of it ([`Self::settled`]).
+    ///
+    /// # Errors
+    /// [`CommandFailed`]; there is no link.
+    pub async fn make_link(&self, lifetime: Duration) -> Result<ContactLink, CommandFailed> {
+        let command = Command::MakeLink { lifetime };
+        self.ask(|answer| Request::MakeLink(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
+    }
+
+    /// Looks at the engine: who is known, what waits, what is up.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        self.look_with(|engine, _| look(engine)).await
+    }
+
+    /// Why links are down that should be up.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn down(&self) -> Result<HashMap<Link, Down>, Unavailable> {
+        self.look_with(|_, network| network.down.clone()).await
+    }
+
+    /// What the paths of links are like that are up.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn paths(&self) -> Result<HashMap<Link, waxwing_net::Path>, Unavailable> {
+        self.look_with(|_, network| network.paths.clone()).await
+    }
+
+    async fn look_with<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine, &crate::driver::Network) -> T + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let seen = self.ask(|answer| {
+            Request::Look(Box::new(move |engine, network| {
+                let _ = answer.send(engine.map(|engine| look(engine, network)));
+            }))
+        });
+        seen.await.ok_or(Unavailable::Closed)?.ok_or(Unavailable::Failing)
+    }
+
+    /// How it is now, and how it becomes.
+    #[must_use]
+    pub fn condition(&self) -> watch::Receiver<Condition> {
+        self.condition.clone()
+    }
+
+    /// Waits until others can reach this device and everything is sent, but not longer than `patience`.
+    pub async fn settled(&self, patience: Duration) -> Settled {
+        let mut condition = self.condition();
+        let settled = condition.wait_for(|condition| condition.ready && condition.quiet || condition.broken);
+        match tokio::time::timeout(patience, settled).await {
+            Ok(Ok(condition)) if !condition.broken => Settled::Yes,
+            _ => Settled::NotYet,
+        }
+    }
+
+    /// Events after a cursor, and those to come: each at least once, in order. To go on where a program stopped, give what it
+    /// acknowledged last ([`Reader::acknowledged`]).
+    #[must_use]
+    pub fn events(&self, after: Cursor) -> Events {
+        Events { reader: self.reader(), condition: self.condition(), after, ready: VecDeque::new() }
+    }
+
+    /// A program has every event up to this one. The name is its own, 1 to 64 bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn acknowledge(&self, consumer: &str, cursor: Cursor) -> Result<(), StoreError> {
+        let consumer = consumer.to_owned();
+        self.store(|answer| Request::Acknowledge(consumer, cursor, answer)).await
+    }
+
+    /// Forgets how far a program has come.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_consumer(&self, consumer: &str) -> Result<(), StoreError> {
+        let consumer = consumer.to_owned();
+        self.store(|answer| Request::ForgetConsumer(consumer, answer)).await
+    }
+
+    /// As [`EncryptedStore::forget_before`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_before(&self, moment: Timestamp, conversation: Option<AccountId>) -> Result<u64, StoreError> {
+        self.store(|answer| Request::ForgetBefore(moment, conversation, answer)).await
+    }
+
+    /// As [`EncryptedStore::check`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        self.store(Request::Check).await
+    }
+
+    /// Ends it: tells the servers, folds the journal in, and lets the profile go. Other handles say that it is closed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing that was stored is lost.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.store(Request::Close).await
+    }
+
+    async fn store<T>(&self, request: impl FnOnce(Answer<Result<T, StoreError>>) -> Request) -> Result<T, StoreError> {
+        self.ask(request).await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    /// None: the client is closed.
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(request(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// What happens, one after another.
+#[derive(Debug)]
+pub struct Events {
+    reader: Reader,
+    condition: watch::Receiver<Condition>,
+    after: Cursor,
+    ready: VecDeque<(Cursor, Event)>,
+}
+
+impl Events {
+    /// The next event and its cursor; waits for it. None when the client is closed. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn next(&mut self) -> Result<Option<(Cursor, Event)>, StoreError> {
+        loop {
+            if let Some((cursor, event)) = self.ready.pop_front() {
+                self.after = cursor;
+                return Ok(Some((cursor, event)));
+            }
+            // Before the look: what comes after it changes the condition.
+            self.condition.borrow_and_update();
+            self.ready = self.reader.events(self.after, AT_ONCE).await?.into();
+            if self.ready.is_empty() && self.condition.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Requests that wait for the driver before callers do.
+const REQUESTS: usize = 64;
+/// Events that are read at once.
+const AT_ONCE: usize = 256;

@@ -1,0 +1,109 @@
+//! Events until they were acknowledged, and the leaves of servers. Implements spec/21-client-store.md §21.10.
+//!
+//! Invariants: an event is on stable storage with what it tells of; a cursor means one event for ever; the newest [`KEPT`] are there.
+use sqlx::SqliteConnection;
+use waxwing_engine::store::Batch;
+
+use super::{EncryptedStore, Reader, StoreError, read::count, row, statements, write};
+use crate::{Cursor, Event};
+
+impl EncryptedStore {
+    /// Applies a batch and what is told of it in one transaction.
+    pub(crate) async fn save_with(&mut self, batch: &Batch, events: &[Event]) -> Result<(), StoreError> {
+        write::save(&mut self.writer, batch, events).await
+    }
+
+    /// A program has every event up to this one. An earlier one than before changes nothing.
+    pub(crate) async fn acknowledge(&mut self, consumer: &str, cursor: Cursor) -> Result<(), StoreError> {
+        let newest = self.reader.newest_event().await?;
+        // One from before a repair, or invented.
+        let cursor = cursor.min(newest);
+        let acked = sqlx::query(statements::ACKNOWLEDGE).bind(consumer).bind(row::signed(cursor.0));
+        acked.execute(&mut self.writer).await?;
+        Ok(())
+    }
+
+    /// Forgets how far a program has come.
+    pub(crate) async fn forget_consumer(&mut self, consumer: &str) -> Result<(), StoreError> {
+        sqlx::query(statements::FORGET_CONSUMER).bind(consumer).execute(&mut self.writer).await?;
+        Ok(())
+    }
+
+    /// The highest leaf that each server showed, by the server's key.
+    pub(crate) async fn leaves(&mut self) -> Result<Vec<([u8; 32], u64)>, StoreError> {
+        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(statements::LEAVES).fetch_all(&mut self.writer).await?;
+        let leaf = |(server, number): (Vec<u8>, i64)| {
+            Ok((server.try_into().map_err(|_| StoreError::Damaged)?, row::unsigned(number)))
+        };
+        rows.into_iter().map(leaf).collect()
+    }
+
+    /// A server showed this leaf; a lower one than before changes nothing.
+    pub(crate) async fn saw_leaf(&mut self, server: &[u8; 32], number: u64) -> Result<(), StoreError> {
+        let saw = sqlx::query(statements::SAW_LEAF).bind(server.as_slice()).bind(row::signed(number));
+        saw.execute(&mut self.writer).await?;
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// At most `limit` events after a cursor, oldest first. If some are gone that came after it, [`Event::Missed`] comes first, and
+    /// its cursor is before the first that is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn events(&self, after: Cursor, limit: usize) -> Result<Vec<(Cursor, Event)>, StoreError> {
+        let rows = sqlx::query_as(statements::EVENTS).bind(row::signed(after.0)).bind(count(limit));
+        let rows: Vec<(i64, String)> = rows.fetch_all(&self.pool).await?;
+        let newest = self.newest_event().await?;
+        let first = rows.first().map(|(number, _)| row::unsigned(*number));
+        let mut events = Vec::new();
+        match first {
+            // From before a repair: what came since is told from the beginning.
+            None if after > newest => events.push((Cursor(0), Event::Missed)),
+            Some(first) if first > after.0.saturating_add(1) => {
+                events.push((Cursor(first.saturating_sub(1)), Event::Missed));
+            }
+            _ => {}
+        }
+        for (number, body) in rows {
+            let event = serde_json::from_str(&body).map_err(|_| StoreError::Damaged)?;
+            events.push((Cursor(row::unsigned(number)), event));
+        }
+        Ok(events)
+    }
+
+    /// The newest event's cursor.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_event(&self) -> Result<Cursor, StoreError> {
+        let newest: Option<i64> = sqlx::query_scalar(statements::NEWEST_EVENT).fetch_one(&self.pool).await?;
+        Ok(Cursor(newest.map(row::unsigned).unwrap_or_default()))
+    }
+
+    /// How far a program has come; none if it never said.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn acknowledged(&self, consumer: &str) -> Result<Option<Cursor>, StoreError> {
+        let acked: Option<i64> =
+            sqlx::query_scalar(statements::ACKNOWLEDGED).bind(consumer).fetch_optional(&self.pool).await?;
+        Ok(acked.map(|acked| Cursor(row::unsigned(acked))))
+    }
+}
+
+/// Adds events, and forgets the oldest of too many.
+pub(super) async fn add(connection: &mut SqliteConnection, events: &[Event]) -> Result<(), StoreError> {
+    for event in events {
+        let body = serde_json::to_string(event).map_err(|_| StoreError::Unavailable)?;
+        sqlx::query(statements::ADD_EVENT).bind(body).execute(&mut *connection).await?;
+    }
+    if !events.is_empty() {
+        sqlx::query(statements::TRIM_EVENTS).bind(KEPT).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// So many of the newest: months of a busy account.
+const KEPT: i64 = 100_000;
