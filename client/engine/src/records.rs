@@ -167,6 +167,8 @@ record!(
         owed_at: u64,
         #[prost(uint32, tag = "25")]
         came_by: u32,
+        #[prost(message, repeated, tag = "27")]
+        copied: Vec<HeardRecord>,
         #[prost(bool, tag = "26")]
         owes_secret: bool,
     }
@@ -199,6 +201,10 @@ record!(
         sent: u64,
         #[prost(uint64, repeated, tag = "5")]
         missing: Vec<u64>,
+        #[prost(uint64, tag = "6")]
+        ask_at: u64,
+        #[prost(uint64, repeated, tag = "7")]
+        missing_before: Vec<u64>,
     }
 );
 
@@ -219,6 +225,8 @@ record!(
         renew: bool,
         #[prost(uint64, tag = "7")]
         begun: u64,
+        #[prost(uint64, tag = "8")]
+        ask_at: u64,
     }
 );
 

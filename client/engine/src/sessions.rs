@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     /// When the answer that acknowledges their session is due.
     pub(crate) answer_at: Option<Timestamp>,
     pub(crate) repaired: Timestamp,
+    /// When it is asked to send again what could not be opened; it was asked too lately for that.
+    pub(crate) ask_at: Option<Timestamp>,
     /// The session is to be begun anew with a fresh bundle.
     pub(crate) renew: bool,
     /// When the session that nobody acknowledged was begun.
@@ -101,9 +103,9 @@ impl Sessions {
         }
     }
 
-    /// The earliest answer.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.0.values().filter_map(|peer| peer.answer_at).min()
+    /// The earliest answer, or question.
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.0.values().flat_map(|peer| [peer.answer_at, peer.ask_at]).flatten().filter(|at| *at > now).min()
     }
 
     /// Restores from the records of both tables, in the order of their keys.
@@ -145,6 +147,7 @@ impl Peer {
             heard: Timestamp(0),
             answer_at: None,
             repaired: Timestamp(0),
+            ask_at: None,
             renew: false,
             begun: Timestamp(0),
             budget: waxwing_protocol::Budget::default(),
@@ -202,6 +205,7 @@ impl Peer {
             repaired: self.repaired.0,
             renew: self.renew,
             begun: self.begun.0,
+            ask_at: self.ask_at.map_or(0, |at| at.0),
         };
         stage.put_message(Table::Peer, device_key(device), &record);
     }
@@ -214,6 +218,7 @@ impl Peer {
         self.repaired = Timestamp(record.repaired);
         self.renew = record.renew;
         self.begun = Timestamp(record.begun);
+        self.ask_at = (record.ask_at != 0).then_some(Timestamp(record.ask_at));
     }
 }
 

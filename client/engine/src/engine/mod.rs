@@ -386,14 +386,14 @@ impl Engine {
 
     fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let parts = [
-            self.links.next_due(),
-            self.contacts.next_due(),
-            self.sessions.next_due(),
-            self.outbox.next_due(),
+            self.links.next_due(now),
+            self.contacts.next_due(now),
+            self.sessions.next_due(now),
+            self.outbox.next_due(now),
             self.prekeys.next_due(),
-            self.registration_due(),
+            self.registration_due(now),
         ];
-        // What is overdue waits for a connection or for a person, whose coming is an input.
+        // What is overdue waits for a connection or for a person, whose coming is an input; it does not hide what comes after it.
         parts.into_iter().flatten().filter(|at| *at > now).min()
     }
 

@@ -31,10 +31,10 @@ impl Engine {
         self.own.registered && self.own.reach_stored && self.prekeys.are_ready()
     }
 
-    pub(super) fn registration_due(&self) -> Option<Timestamp> {
+    pub(super) fn registration_due(&self, now: Timestamp) -> Option<Timestamp> {
         let renewal = self.own.root.as_ref().map(|_| self.own.manifest.issued().saturating_add(times::RENEWAL));
         let upkeep = self.is_registered().then_some(self.own.upkeep_at);
-        renewal.into_iter().chain(upkeep).min()
+        renewal.into_iter().chain(upkeep).filter(|at| *at > now).min()
     }
 
     /// Asks for the next thing that the key server does not have.
