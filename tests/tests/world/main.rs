@@ -8,6 +8,7 @@
 mod attacks;
 mod crashes;
 mod flows;
+mod matrix;
 mod replay;
 mod seen;
 mod weather;
