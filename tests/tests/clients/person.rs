@@ -45,7 +45,7 @@ impl Person {
     }
 
     pub(crate) async fn ready(&self) {
-        self.client().condition().wait_for(|condition| condition.ready).await.unwrap();
+        self.client().until(|condition| condition.ready).await.unwrap();
     }
 
     pub(crate) async fn goes_offline(&mut self) {
