@@ -5,7 +5,7 @@ use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use tokio::sync::{mpsc, oneshot, watch};
 use waxwing_engine::{
-    Command, Created, Engine, Link, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
+    Command, Created, Engine, Link, LinkUses, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
 };
 use waxwing_wire::{
     content::MessageId,
@@ -156,12 +156,12 @@ impl Client {
         Ok(id)
     }
 
-    /// Makes a link that others can write to this account by, for so long. It works once the relay knows of it ([`Self::settled`]).
+    /// Makes a link that others can write to this account by, for so long and so often. It works once the relay knows of it ([`Self::settled`]).
     ///
     /// # Errors
     /// [`CommandFailed`]; there is no link.
-    pub async fn make_link(&self, lifetime: Duration) -> Result<ContactLink, CommandFailed> {
-        let command = Command::MakeLink { lifetime };
+    pub async fn make_link(&self, lifetime: Duration, uses: LinkUses) -> Result<ContactLink, CommandFailed> {
+        let command = Command::MakeLink { lifetime, uses };
         self.ask(|answer| Request::MakeLink(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
     }
 

@@ -4,7 +4,7 @@ use std::{env, path::Path, process::Stdio, time::Duration};
 
 use waxwing_client::{
     Client, CommandFailed, Cursor, Event, Options,
-    engine::{Command, MessageText, NewAccount, Settings},
+    engine::{Command, LinkUses, MessageText, NewAccount, Settings},
     store::Protection,
 };
 use waxwing_tests::{
@@ -59,7 +59,7 @@ async fn work(root: &Path) {
     let alice = person(&elsewhere.path().join("alice"), &relay, &keyserver).await;
     let bob = person(&root.join("bob"), &relay, &keyserver).await;
     let (a, b) = (alice.account_id(), bob.account_id());
-    let link = bob.make_link(Duration::from_secs(3_600)).await.unwrap();
+    let link = bob.make_link(Duration::from_secs(3_600), LinkUses::Many).await.unwrap();
     alice.command(Command::Add { link }).await.unwrap();
     alice.send(&b, text("hello")).await.unwrap();
     let mut events = bob.events(Cursor::START);
