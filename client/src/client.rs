@@ -5,7 +5,7 @@ use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use tokio::sync::{mpsc, oneshot, watch};
 use waxwing_engine::{
-    Command, Created, Engine, Link, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
+    Command, Created, Engine, Link, LinkUses, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
 };
 use waxwing_wire::{
     content::MessageId,
@@ -29,6 +29,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Client {
     requests: mpsc::Sender<Request>,
+    // Not shown: whoever held a look at it would hold the driver.
     condition: watch::Receiver<Condition>,
     reader: Reader,
     account: AccountId,
@@ -155,12 +156,12 @@ impl Client {
         Ok(id)
     }
 
-    /// Makes a link that others can write to this account by, for so long. It works once the relay knows of it ([`Self::settled`]).
+    /// Makes a link that others can write to this account by, for so long and so often. It works once the relay knows of it ([`Self::settled`]).
     ///
     /// # Errors
     /// [`CommandFailed`]; there is no link.
-    pub async fn make_link(&self, lifetime: Duration) -> Result<ContactLink, CommandFailed> {
-        let command = Command::MakeLink { lifetime };
+    pub async fn make_link(&self, lifetime: Duration, uses: LinkUses) -> Result<ContactLink, CommandFailed> {
+        let command = Command::MakeLink { lifetime, uses };
         self.ask(|answer| Request::MakeLink(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
     }
 
@@ -203,16 +204,24 @@ impl Client {
         seen.await.ok_or(Unavailable::Closed)?.ok_or(Unavailable::Failing)
     }
 
-    /// How it is now, and how it becomes.
+    /// How it is now.
     #[must_use]
-    pub fn condition(&self) -> watch::Receiver<Condition> {
-        self.condition.clone()
+    pub fn condition(&self) -> Condition {
+        *self.condition.borrow()
+    }
+
+    /// Waits until it is like that; it may be so already. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Unavailable::Closed`].
+    pub async fn until(&self, wanted: impl FnMut(&Condition) -> bool) -> Result<Condition, Unavailable> {
+        let mut condition = self.condition.clone();
+        condition.wait_for(wanted).await.map(|condition| *condition).map_err(|_| Unavailable::Closed)
     }
 
     /// Waits until others can reach this device and everything is sent, but not longer than `patience`.
     pub async fn settled(&self, patience: Duration) -> Settled {
-        let mut condition = self.condition();
-        let settled = condition.wait_for(|condition| condition.ready && condition.quiet || condition.broken);
+        let settled = self.until(|condition| condition.ready && condition.quiet || condition.broken);
         match tokio::time::timeout(patience, settled).await {
             Ok(Ok(condition)) if !condition.broken => Settled::Yes,
             _ => Settled::NotYet,
@@ -223,7 +232,7 @@ impl Client {
     /// acknowledged last ([`Reader::acknowledged`]).
     #[must_use]
     pub fn events(&self, after: Cursor) -> Events {
-        Events { reader: self.reader(), condition: self.condition(), after, ready: VecDeque::new() }
+        Events { reader: self.reader(), condition: self.condition.clone(), after, ready: VecDeque::new() }
     }
 
     /// A program has every event up to this one. The name is its own, 1 to 64 bytes.

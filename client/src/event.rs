@@ -38,7 +38,7 @@ pub enum Event {
         id: MessageId,
         /// What: `queued`, `failed`, `sent`, `may_have_expired`, `delivered`, `read`.
         state: String,
-        /// Why it failed: `account_deleted`, `blocked`.
+        /// Why it failed: `account_deleted`, `blocked`, `removed`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -55,6 +55,12 @@ pub enum Event {
         account: AccountId,
         /// Whether it was they who accepted us.
         by_peer: bool,
+    },
+    /// What is noted of a contact changed: name, muted, verified, removed.
+    ContactChanged {
+        /// Whose.
+        #[serde(with = "text")]
+        account: AccountId,
     },
     /// A contact's devices changed by their own word.
     DevicesChanged {
@@ -115,6 +121,7 @@ impl Event {
             Told::MessageState { conversation, id, state } => Self::of_state(conversation, id, state),
             Told::Request { account } => Self::Request { account },
             Told::ContactAccepted { account, by_peer } => Self::ContactAccepted { account, by_peer },
+            Told::ContactChanged { account } => Self::ContactChanged { account },
             Told::DevicesChanged { account } => Self::DevicesChanged { account },
             Told::IdentityChanged(change) => {
                 Self::IdentityChanged { account: change.account, from: change.from.0, to: change.to.0 }

@@ -8,6 +8,7 @@ pub const fn names(state: State) -> (&'static str, Option<&'static str>) {
         State::Queued => ("queued", None),
         State::Failed(FailReason::AccountDeleted) => ("failed", Some("account_deleted")),
         State::Failed(FailReason::Blocked) => ("failed", Some("blocked")),
+        State::Failed(FailReason::Removed) => ("failed", Some("removed")),
         State::Sent => ("sent", None),
         State::MayHaveExpired => ("may_have_expired", None),
         State::Delivered => ("delivered", None),

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod body;
+mod contact_name;
 mod identity;
 mod operations;
 mod own;
@@ -30,9 +31,12 @@ mod signals;
 mod text;
 
 pub use body::{Body, CustomBody, KindName, UnknownBody, UnknownReason};
+pub use contact_name::{ContactName, ContactNameError};
 pub use identity::{IdentityBlock, Introduction, ProfileKey};
 pub use operations::{Delete, Edit, Location, Poll, Reaction, Timer, Vote};
-pub use own::{ContactCopy, GroupPart, OwnLink, OwnLinks, PassedOn, ReadMarker, ReadMarkers, SentCopy, Standing};
+pub use own::{
+    ContactCopy, ContactNotes, GroupPart, OwnLink, OwnLinks, PassedOn, ReadMarker, ReadMarkers, SentCopy, Standing,
+};
 pub use signals::{Receipt, ReceiptState, Resend, Typing};
 pub use text::{Attachment, Mention, Presentation, Text};
 

@@ -18,7 +18,7 @@ use waxwing_wire::{
 };
 
 use crate::{
-    interface::{CallId, Event, Link, Output, Purpose},
+    interface::{CallId, ConnectionState, ConnectionView, Event, Link, Output, Purpose, TroubleCause},
     random,
     stage::Stage,
     times,
@@ -36,6 +36,7 @@ pub(crate) struct Links<T> {
 
 #[derive(Debug)]
 struct Connection {
+    server: ServerAddress,
     state: State,
     failures: u32,
     /// Whether somebody wanted it in the last look round.
@@ -45,7 +46,7 @@ struct Connection {
 #[derive(Debug)]
 enum State {
     Connecting { since: Timestamp },
-    Up { exporter: Exporter, last_used: Timestamp, bound_requests: u32 },
+    Up { exporter: Exporter, since: Timestamp, last_used: Timestamp, bound_requests: u32 },
     Waiting { until: Timestamp },
 }
 
@@ -110,7 +111,8 @@ impl<T: Ord + Clone> Links<T> {
                 }
             }
         };
-        let connection = Connection { state: State::Connecting { since: now }, failures, wanted: true };
+        let state = State::Connecting { since: now };
+        let connection = Connection { server: server.clone(), state, failures, wanted: true };
         self.links.insert(link, connection);
         stage.effect(Output::Connect { link, server: server.clone() });
         false
@@ -200,19 +202,32 @@ impl<T: Ord + Clone> Links<T> {
 
     pub(crate) fn connected(&mut self, link: Link, exporter: Exporter, now: Timestamp) -> bool {
         let Some(connection) = self.links.get_mut(&link) else { return false };
-        connection.state = State::Up { exporter, last_used: now, bound_requests: 0 };
+        connection.state = State::Up { exporter, since: now, last_used: now, bound_requests: 0 };
         true
     }
 
     /// The connection is over. Its calls are as if they had not been asked.
     pub(crate) fn disconnected(&mut self, link: Link, now: Timestamp, stage: &mut Stage, rng: &mut impl CryptoRng) {
+        let was_up = matches!(self.links.get(&link), Some(Connection { state: State::Up { .. }, .. }));
+        let cause = if was_up { TroubleCause::Lost } else { TroubleCause::Unreachable };
+        self.failed_by(link, cause, now, stage, rng);
+    }
+
+    fn failed_by(
+        &mut self,
+        link: Link,
+        cause: TroubleCause,
+        now: Timestamp,
+        stage: &mut Stage,
+        rng: &mut impl CryptoRng,
+    ) {
         self.forget_calls(link);
         let Some(connection) = self.links.get_mut(&link) else { return };
         let until = now.saturating_add(back_off(connection.failures, rng));
         connection.failures = connection.failures.saturating_add(1);
         connection.state = State::Waiting { until };
         if connection.failures > 1 {
-            stage.notify(Event::Trouble { retry_at: until });
+            stage.notify(Event::Trouble { link, cause, retry_at: until });
         }
     }
 
@@ -247,7 +262,7 @@ impl<T: Ord + Clone> Links<T> {
         over.dedup();
         for link in over {
             stage.effect(Output::Disconnect { link });
-            self.disconnected(link, now, stage, rng);
+            self.failed_by(link, TroubleCause::Silent, now, stage, rng);
         }
         let busy: Vec<Link> = self.calls.values().filter_map(|call| call.link).collect();
         let idle = self.links.iter().filter(|(link, connection)| match connection.state {
@@ -261,6 +276,34 @@ impl<T: Ord + Clone> Links<T> {
         idle.into_iter().for_each(|link| self.close(link, stage));
         self.waits.retain(|_, wait| now.since(wait.until) < times::BACK_OFF.1);
         self.links.values_mut().for_each(|connection| connection.wanted = false);
+    }
+
+    /// How a connection is; none if nobody needed it lately.
+    pub(crate) fn state(&self, link: &Link) -> Option<ConnectionState> {
+        Some(match self.links.get(link)?.state {
+            State::Connecting { since } => ConnectionState::Connecting { since },
+            State::Up { since, .. } => ConnectionState::Up { since },
+            State::Waiting { until } => ConnectionState::Down { next_try: until },
+        })
+    }
+
+    /// How all of them are.
+    pub(crate) fn views(&self) -> Vec<ConnectionView> {
+        let view = |(link, connection): (&Link, &Connection)| {
+            let state = self.state(link)?;
+            Some(ConnectionView {
+                link: *link,
+                server: connection.server.clone(),
+                state,
+                failures: connection.failures,
+            })
+        };
+        self.links.iter().filter_map(view).collect()
+    }
+
+    /// Until when a task waits after a failure.
+    pub(crate) fn waits_until(&self, task: &T, now: Timestamp) -> Option<Timestamp> {
+        self.waits.get(task).map(|wait| wait.until).filter(|until| *until > now)
     }
 
     /// When [`Self::tidy`] or a wait has something to do.

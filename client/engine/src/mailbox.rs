@@ -24,7 +24,7 @@ use waxwing_wire::{
 };
 
 use crate::{
-    interface::{Event, Link, Purpose},
+    interface::{ClockSkew, Event, Link, LinkId, LinkUses, OpenLink, Purpose},
     links::Links,
     own::{self, Own},
     records::{self, MailboxRecord, TokenRecord},
@@ -68,6 +68,7 @@ struct Token {
     /// 0 until the relay knows it.
     lane: u32,
     revoked: bool,
+    uses: LinkUses,
 }
 
 impl Token {
@@ -115,6 +116,7 @@ impl Mailbox {
     pub(crate) fn add_token(
         &mut self,
         lifetime: Duration,
+        uses: LinkUses,
         now: Timestamp,
         stage: &mut Stage,
         rng: &mut impl CryptoRng,
@@ -125,7 +127,7 @@ impl Mailbox {
             return None;
         }
         let secret = IntroductionToken::from_bytes(&crate::random::bytes(rng));
-        self.tokens.push(Token { secret, ends: now.saturating_add(lifetime), lane: 0, revoked: false });
+        self.tokens.push(Token { secret, ends: now.saturating_add(lifetime), lane: 0, revoked: false, uses });
         self.save(stage);
         self.tokens.last().map(|token| &token.secret)
     }
@@ -136,6 +138,7 @@ impl Mailbox {
             token: IntroductionToken::from_bytes(token.secret.as_bytes()),
             ends: token.ends,
             revoked: token.revoked,
+            once: token.uses == LinkUses::Once,
         };
         // The newest, should there be more than fit.
         let links = self.tokens.iter().rev().take(OwnLinks::MOST).map(link);
@@ -145,12 +148,13 @@ impl Mailbox {
     /// Another device of the account says which links there are: each serves at every device.
     pub(crate) fn take_links(&mut self, links: &OwnLinks, now: Timestamp, stage: &mut Stage) {
         self.forget_ended(now);
-        for OwnLink { token, ends, revoked } in links.links.iter().filter(|link| link.ends > now) {
+        for OwnLink { token, ends, revoked, once } in links.links.iter().filter(|link| link.ends > now) {
             if let Some(known) = self.tokens.iter_mut().find(|known| known.secret.as_bytes() == token.as_bytes()) {
                 known.revoked |= revoked;
             } else if self.tokens.len() < OwnLinks::MOST {
                 let secret = IntroductionToken::from_bytes(token.as_bytes());
-                self.tokens.push(Token { secret, ends: *ends, lane: 0, revoked: *revoked });
+                let uses = uses(*once);
+                self.tokens.push(Token { secret, ends: *ends, lane: 0, revoked: *revoked, uses });
             }
         }
         self.save(stage);
@@ -394,6 +398,37 @@ impl Mailbox {
         }
     }
 
+    /// Somebody who came by that lane was accepted: a link for one has served. Whether it was one.
+    pub(crate) fn served(&mut self, lane: u32, stage: &mut Stage) -> bool {
+        let is_it = |token: &Token| token.lane == lane && lane != 0 && token.uses == LinkUses::Once && !token.revoked;
+        let is_once = self.tokens.iter().any(is_it);
+        if is_once {
+            self.revoke_by_lane(lane, stage);
+        }
+        is_once
+    }
+
+    /// Ends a link; false if there is none of that name that is open.
+    pub(crate) fn revoke(&mut self, link: LinkId, now: Timestamp, stage: &mut Stage) -> bool {
+        let mut open = self.tokens.iter_mut().filter(|token| !token.revoked && token.ends > now);
+        let Some(token) = open.find(|token| LinkId::of_token(&token.secret) == link) else { return false };
+        token.revoked = true;
+        self.save(stage);
+        true
+    }
+
+    /// The links by which others can write.
+    pub(crate) fn open_links(&self, now: Timestamp) -> Vec<OpenLink> {
+        let open = self.tokens.iter().filter(|token| !token.revoked && token.ends > now);
+        let view = |token: &Token| OpenLink {
+            id: LinkId::of_token(&token.secret),
+            ends: token.ends,
+            uses: token.uses,
+            ready: token.lane != 0,
+        };
+        open.map(view).collect()
+    }
+
     /// Whether a lane is the contacts' of now.
     pub(crate) fn is_of_contacts(&self, lane: u32) -> bool {
         let [contacts, ..] = self.lanes;
@@ -407,6 +442,7 @@ impl Mailbox {
             ends: token.ends.0,
             lane: token.lane,
             revoked: token.revoked,
+            once: token.uses == LinkUses::Once,
         });
         let record = MailboxRecord {
             owner_seed: self.owner.seed().to_vec(),
@@ -434,10 +470,22 @@ impl Mailbox {
                 ends: Timestamp(token.ends),
                 lane: token.lane,
                 revoked: token.revoked,
+                uses: uses(token.once),
             });
         }
         Some(mailbox)
     }
+}
+
+const fn uses(once: bool) -> LinkUses {
+    if once { LinkUses::Once } else { LinkUses::Many }
+}
+
+/// Names a token on all devices and tells nothing of it: the hash that its lane would have at a mailbox that nobody has.
+pub(crate) fn token_name(token: &IntroductionToken) -> [u8; 8] {
+    let nowhere = MailboxId::from_bytes([0; 16]);
+    let key = DeliverySecret::from_bytes(token.as_bytes()).key_for(Grant::Introduction, &nowhere);
+    key.lane_hash(&nowhere).as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 fn ask(links: &mut Links<Task>, link: Link, task: Task, request: RelayRequest, now: Timestamp, stage: &mut Stage) {
@@ -447,9 +495,10 @@ fn ask(links: &mut Links<Task>, link: Link, task: Task, request: RelayRequest, n
 }
 
 /// The relay's clock and ours.
-pub(crate) fn tell_skew(server: Timestamp, now: Timestamp, stage: &mut Stage) {
+pub(crate) fn tell_skew(server: Timestamp, now: Timestamp, stage: &mut Stage) -> Option<ClockSkew> {
     let apart = server.since(now).max(now.since(server));
-    if apart > times::SKEW_SHOWN {
+    (apart > times::SKEW_SHOWN).then(|| {
         stage.notify(Event::ClockSkew { server });
-    }
+        ClockSkew { server, here: now }
+    })
 }

@@ -22,6 +22,7 @@ use waxwing_wire::{
 };
 
 use crate::{
+    interface::PrekeyCounts,
     own::{self, Own},
     records::{self, PrekeyRecord},
     stage::Stage,
@@ -48,6 +49,8 @@ pub(crate) struct Prekeys {
     uses: LastResortUses,
     /// How many one-time keys of each kind the server is to have.
     pool: usize,
+    /// In memory: how many one-time keys of each kind the server had when it was last asked or given some.
+    listed: Option<(usize, usize)>,
     /// In memory: which keys the upload that is being asked brings.
     uploading: Vec<(PrekeyKind, u32)>,
 }
@@ -64,6 +67,7 @@ impl Prekeys {
             last_resort: BTreeMap::new(),
             uses: LastResortUses::new(),
             pool,
+            listed: None,
             uploading: Vec::new(),
         }
     }
@@ -145,7 +149,9 @@ impl Prekeys {
     ) {
         age(&mut self.one_time, PrekeyKind::OneTimeX25519, ids.one_time(), now, stage);
         age(&mut self.one_time_kyber, PrekeyKind::OneTimeKyber1024, ids.one_time_kyber(), now, stage);
-        self.refill(own, (ids.one_time().len(), ids.one_time_kyber().len()), now, stage, rng);
+        let listed = (ids.one_time().len(), ids.one_time_kyber().len());
+        self.listed = Some(listed);
+        self.refill(own, listed, now, stage, rng);
         // The server may have lost what it had: then the current ones are uploaded again.
         let state = ids.state();
         restore_missing(&mut self.signed, state.signed);
@@ -206,12 +212,33 @@ impl Prekeys {
     /// The server has the batch.
     pub(crate) fn uploaded(&mut self, stage: &mut Stage) {
         for (kind, id) in core::mem::take(&mut self.uploading) {
+            match (kind, &mut self.listed) {
+                (PrekeyKind::OneTimeX25519, Some((listed, _))) => *listed = listed.saturating_add(1),
+                (PrekeyKind::OneTimeKyber1024, Some((_, listed))) => *listed = listed.saturating_add(1),
+                _ => {}
+            }
             match kind {
                 PrekeyKind::SignedX25519 => mark(&mut self.signed, kind, id, stage),
                 PrekeyKind::OneTimeX25519 => mark(&mut self.one_time, kind, id, stage),
                 PrekeyKind::OneTimeKyber1024 => mark(&mut self.one_time_kyber, kind, id, stage),
                 PrekeyKind::LastResortKyber1024 => mark(&mut self.last_resort, kind, id, stage),
             }
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn counts(&self) -> PrekeyCounts {
+        // What was used here, the server handed out before.
+        let (most, most_kyber) = (on_server(&self.one_time), on_server(&self.one_time_kyber));
+        let (listed, listed_kyber) = self
+            .listed
+            .map_or((most, most_kyber), |(listed, listed_kyber)| (listed.min(most), listed_kyber.min(most_kyber)));
+        PrekeyCounts {
+            one_time: self.one_time.len(),
+            one_time_kyber: self.one_time_kyber.len(),
+            listed,
+            listed_kyber,
+            last_resort_in_use: self.are_ready() && listed_kyber == 0,
         }
     }
 
@@ -384,6 +411,10 @@ fn delete_old<K>(all: &mut BTreeMap<u32, Kept<K>>, kind: PrekeyKind, now: Timest
         stage.delete(Table::Prekey, key(kind, *id));
     }
     old
+}
+
+fn on_server<K>(all: &BTreeMap<u32, Kept<K>>) -> usize {
+    all.values().filter(|kept| kept.uploaded && kept.replaced.is_none()).count()
 }
 
 fn restore_missing<K>(all: &mut BTreeMap<u32, Kept<K>>, listed: Option<u32>) {

@@ -113,6 +113,8 @@ record!(
         lane: u32,
         #[prost(bool, tag = "4")]
         revoked: bool,
+        #[prost(bool, tag = "5")]
+        once: bool,
     }
 );
 
@@ -171,6 +173,42 @@ record!(
         copied: Vec<HeardRecord>,
         #[prost(bool, tag = "26")]
         owes_secret: bool,
+        #[prost(message, optional, tag = "27")]
+        notes: Option<NotesRecord>,
+        #[prost(message, repeated, tag = "28")]
+        log: Vec<LogRecord>,
+    }
+);
+
+record!(
+    /// What the person noted of a contact.
+    NotesRecord {
+        #[prost(uint64, tag = "1")]
+        name_revision: u64,
+        #[prost(string, optional, tag = "2")]
+        name: Option<String>,
+        #[prost(uint64, tag = "3")]
+        verified_revision: u64,
+        #[prost(uint32, optional, tag = "4")]
+        verified: Option<u32>,
+        #[prost(uint64, tag = "5")]
+        muted_revision: u64,
+        #[prost(uint64, optional, tag = "6")]
+        muted_until: Option<u64>,
+    }
+);
+
+record!(
+    /// Something that changed about who a contact is.
+    LogRecord {
+        #[prost(uint64, tag = "1")]
+        at: u64,
+        #[prost(uint32, tag = "2")]
+        kind: u32,
+        #[prost(uint32, tag = "3")]
+        one: u32,
+        #[prost(uint32, tag = "4")]
+        other: u32,
     }
 );
 

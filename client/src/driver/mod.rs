@@ -124,7 +124,7 @@ impl Driver {
     /// Takes a store and the engine that was loaded from it, or that is new and was never saved.
     pub(crate) async fn new(
         engine: Engine,
-        mut store: EncryptedStore,
+        store: EncryptedStore,
         options: Options,
         requests: mpsc::Receiver<Request>,
     ) -> Result<(Self, watch::Receiver<Condition>), StoreError> {
@@ -252,10 +252,6 @@ impl Driver {
             let newest = self.store.reader().newest_event().await?;
             self.condition.send_modify(|condition| condition.newest = newest);
         }
-        if self.failures > 0 {
-            self.failures = 0;
-            self.condition.send_modify(|condition| condition.failing = None);
-        }
         Ok(())
     }
 
@@ -276,11 +272,15 @@ impl Driver {
         self.worker.forget_all();
         self.failures = self.failures.saturating_add(1);
         self.condition.send_modify(|condition| condition.failing = Some(error));
-        let wait = RETRY.saturating_mul(1_u32.checked_shl(self.failures.min(6)).unwrap_or(64));
+        let wait = RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(6));
         self.wake = Some(self.clock.now().saturating_add(wait));
     }
 
     async fn reload(&mut self) {
+        // An engine may have nothing to store for long: whether it could be is found out first.
+        if let Err(error) = self.store.probe().await {
+            return self.fail(error);
+        }
         let loaded = match waxwing_engine::store::Store::load(&mut self.store).await {
             Ok(records) => Engine::load(&records, self.settings),
             Err(error) => return self.fail(error),
@@ -288,6 +288,8 @@ impl Driver {
         match loaded {
             Ok(Some(engine)) => {
                 self.engine = Some(engine);
+                self.failures = 0;
+                self.condition.send_modify(|condition| condition.failing = None);
                 self.feed(Input::Woke);
             }
             Ok(None) | Err(LoadError::Damaged { .. } | _) => {

@@ -10,7 +10,14 @@ use crate::{Cursor, Event};
 impl EncryptedStore {
     /// Applies a batch and what is told of it in one transaction.
     pub(crate) async fn save_with(&mut self, batch: &Batch, events: &[Event]) -> Result<(), StoreError> {
-        write::save(&mut self.writer, batch, events).await
+        let saved = write::save(self.writer.connection().await?, batch, events).await;
+        self.writer.settle(saved)
+    }
+
+    /// Whether something can be written: writes a number that says nothing.
+    pub(crate) async fn probe(&mut self) -> Result<(), StoreError> {
+        let probed = probe(self.writer.connection().await?).await;
+        self.writer.settle(probed)
     }
 
     /// A program has every event up to this one. An earlier one than before changes nothing.
@@ -18,20 +25,17 @@ impl EncryptedStore {
         let newest = self.reader.newest_event().await?;
         // One from before a repair, or invented.
         let cursor = cursor.min(newest);
-        let acked = sqlx::query(statements::ACKNOWLEDGE).bind(consumer).bind(row::signed(cursor.0));
-        acked.execute(&mut self.writer).await?;
-        Ok(())
+        self.execute(sqlx::query(statements::ACKNOWLEDGE).bind(consumer).bind(row::signed(cursor.0))).await
     }
 
     /// Forgets how far a program has come.
     pub(crate) async fn forget_consumer(&mut self, consumer: &str) -> Result<(), StoreError> {
-        sqlx::query(statements::FORGET_CONSUMER).bind(consumer).execute(&mut self.writer).await?;
-        Ok(())
+        self.execute(sqlx::query(statements::FORGET_CONSUMER).bind(consumer)).await
     }
 
     /// The highest leaf that each server showed, by the server's key.
-    pub(crate) async fn leaves(&mut self) -> Result<Vec<([u8; 32], u64)>, StoreError> {
-        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(statements::LEAVES).fetch_all(&mut self.writer).await?;
+    pub(crate) async fn leaves(&self) -> Result<Vec<([u8; 32], u64)>, StoreError> {
+        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(statements::LEAVES).fetch_all(&self.reader.pool).await?;
         let leaf = |(server, number): (Vec<u8>, i64)| {
             Ok((server.try_into().map_err(|_| StoreError::Damaged)?, row::unsigned(number)))
         };
@@ -40,10 +44,22 @@ impl EncryptedStore {
 
     /// A server showed this leaf; a lower one than before changes nothing.
     pub(crate) async fn saw_leaf(&mut self, server: &[u8; 32], number: u64) -> Result<(), StoreError> {
-        let saw = sqlx::query(statements::SAW_LEAF).bind(server.as_slice()).bind(row::signed(number));
-        saw.execute(&mut self.writer).await?;
+        self.execute(sqlx::query(statements::SAW_LEAF).bind(server.as_slice()).bind(row::signed(number))).await
+    }
+
+    async fn execute(&mut self, query: Query<'_>) -> Result<(), StoreError> {
+        let executed = query.execute(self.writer.connection().await?).await;
+        self.writer.settle(executed.map_err(StoreError::from))?;
         Ok(())
     }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let number: i64 = sqlx::query_scalar(statements::PROBED).fetch_one(&mut *connection).await?;
+    sqlx::query(statements::probe(number)).execute(connection).await?;
+    Ok(())
 }
 
 impl Reader {

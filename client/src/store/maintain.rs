@@ -33,21 +33,9 @@ impl EncryptedStore {
         moment: Timestamp,
         conversation: Option<&AccountId>,
     ) -> Result<u64, StoreError> {
-        let mut forgotten = 0_u64;
-        loop {
-            // Small transactions: whoever wants to save does not wait for all of it.
-            let statement = if conversation.is_some() { statements::FORGET_IN } else { statements::FORGET };
-            let mut delete = sqlx::query(statement).bind(row::signed(moment.0)).bind(PIECE);
-            if let Some(conversation) = conversation {
-                delete = delete.bind(conversation.as_bytes().as_slice());
-            }
-            match delete.execute(&mut self.writer).await?.rows_affected() {
-                0 => break,
-                some => forgotten = forgotten.saturating_add(some),
-            }
-        }
+        let forgotten = forget(self.writer.connection().await?, moment, conversation).await;
+        let forgotten = self.writer.settle(forgotten)?;
         if forgotten > 0 {
-            sqlx::query(statements::CHECKPOINT).execute(&mut self.writer).await?;
             open::forget_copies(&self.folder).map_err(|_| StoreError::Disk(0))?;
         }
         Ok(forgotten)
@@ -58,33 +46,62 @@ impl EncryptedStore {
     /// # Errors
     /// [`StoreError`]: it could not be looked at.
     pub async fn check(&mut self) -> Result<Vec<Finding>, StoreError> {
-        let mut findings = Vec::new();
-        // Into the file that this looks at.
-        sqlx::query(statements::CHECKPOINT).execute(&mut self.writer).await?;
-        for text in texts(&mut self.writer, statements::check::PAGES).await? {
-            findings.push(Finding::Page(text));
-        }
-        if !findings.is_empty() {
-            // Whoever reads such a page reads nothing more through that connection.
-            return Ok(findings);
-        }
-        for text in texts(&mut self.writer, statements::check::STRUCTURE).await? {
-            if text != "ok" {
-                findings.push(Finding::Structure(text));
-            }
-        }
-        for row in sqlx::query(statements::check::REFERENCES).fetch_all(&mut self.writer).await? {
-            findings.push(Finding::Reference { table: row.try_get(0)? });
-        }
-        for statement in [statements::check::WORDS, statements::check::GRAMS] {
-            match sqlx::query(statement).execute(&mut self.writer).await.map_err(StoreError::from) {
-                Ok(_) => {}
-                Err(StoreError::Damaged) => findings.push(Finding::Search),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(findings)
+        let findings = check(self.writer.connection().await?).await?;
+        // Whoever read a damaged page reads nothing more through that connection.
+        if findings.is_empty() { self.writer.settle(Ok(findings)) } else { Ok(findings) }
     }
+}
+
+async fn forget(
+    connection: &mut SqliteConnection,
+    moment: Timestamp,
+    conversation: Option<&AccountId>,
+) -> Result<u64, StoreError> {
+    let mut forgotten = 0_u64;
+    loop {
+        // Small transactions: whoever wants to save does not wait for all of it.
+        let statement = if conversation.is_some() { statements::FORGET_IN } else { statements::FORGET };
+        let mut delete = sqlx::query(statement).bind(row::signed(moment.0)).bind(PIECE);
+        if let Some(conversation) = conversation {
+            delete = delete.bind(conversation.as_bytes().as_slice());
+        }
+        match delete.execute(&mut *connection).await?.rows_affected() {
+            0 => break,
+            some => forgotten = forgotten.saturating_add(some),
+        }
+    }
+    if forgotten > 0 {
+        sqlx::query(statements::CHECKPOINT).execute(&mut *connection).await?;
+    }
+    Ok(forgotten)
+}
+
+async fn check(connection: &mut SqliteConnection) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = Vec::new();
+    // Into the file that this looks at.
+    sqlx::query(statements::CHECKPOINT).execute(&mut *connection).await?;
+    for text in texts(&mut *connection, statements::check::PAGES).await? {
+        findings.push(Finding::Page(text));
+    }
+    if !findings.is_empty() {
+        return Ok(findings);
+    }
+    for text in texts(&mut *connection, statements::check::STRUCTURE).await? {
+        if text != "ok" {
+            findings.push(Finding::Structure(text));
+        }
+    }
+    for row in sqlx::query(statements::check::REFERENCES).fetch_all(&mut *connection).await? {
+        findings.push(Finding::Reference { table: row.try_get(0)? });
+    }
+    for statement in [statements::check::WORDS, statements::check::GRAMS] {
+        match sqlx::query(statement).execute(&mut *connection).await.map_err(StoreError::from) {
+            Ok(_) => {}
+            Err(StoreError::Damaged) => findings.push(Finding::Search),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(findings)
 }
 
 /// The first column; a database that is too damaged to be looked through is a finding.

@@ -22,8 +22,8 @@ mod scripts;
 mod search;
 mod statements;
 mod write;
+mod writer;
 
-use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Position, Record, Store, StoredMessage};
 use waxwing_wire::{content::MessageId, id::AccountId};
 
@@ -40,7 +40,7 @@ pub use self::{
 #[derive(Debug)]
 pub struct EncryptedStore {
     // Closed before the folder is let go.
-    writer: SqliteConnection,
+    writer: writer::Writer,
     reader: Reader,
     folder: folder::Folder,
 }
@@ -62,7 +62,7 @@ impl EncryptedStore {
         reader.pool.close().await;
         let closed = writer.close().await;
         drop(folder);
-        Ok(closed?)
+        closed
     }
 }
 
@@ -74,7 +74,7 @@ impl Store for EncryptedStore {
     }
 
     async fn save(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        write::save(&mut self.writer, batch, &[]).await
+        self.save_with(batch, &[]).await
     }
 
     async fn page(

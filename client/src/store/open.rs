@@ -18,6 +18,7 @@ use super::{
     key::StoreKey,
     layout::{self, LAYOUTS, Layout},
     statements,
+    writer::Writer,
 };
 
 impl EncryptedStore {
@@ -64,16 +65,18 @@ impl EncryptedStore {
         let found = look(&folder, DATABASE, key, layouts).await?;
         folder.make_private()?;
         let newest = layouts.last().map(|(number, ..)| *number).unwrap_or_default();
-        let mut writer = connect(&folder, DATABASE, key).await?;
         if found < newest {
+            let mut connection = connect(&folder, DATABASE, key).await?;
             // Everything into the one file that is copied; nobody else writes.
-            sqlx::query(statements::CHECKPOINT).execute(&mut writer).await?;
+            sqlx::query(statements::CHECKPOINT).execute(&mut connection).await?;
             folder.copy(DATABASE, &folder::copy_name(found))?;
-            layout::migrate(&mut writer, layouts).await?;
+            layout::migrate(&mut connection, layouts).await?;
+            connection.close().await?;
         } else {
             // The layout was read before: the copy made for it has served.
             forget_copies(&folder)?;
         }
+        let writer = Writer::open(options(&folder, DATABASE, key)).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(0).idle_timeout(None);
         let readers = readers.max_lifetime(None).test_before_acquire(false).before_acquire(|connection, _| {
             // One that met a damaged page reads nothing any more; another one reads what is whole.

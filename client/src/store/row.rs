@@ -83,7 +83,7 @@ fn join(rest: &[u8], text: &str, at: i64) -> Result<Vec<u8>, StoreError> {
     Ok([before, text.as_bytes(), after].concat())
 }
 
-const STATES: [State; 7] = [
+const STATES: [State; 8] = [
     State::Queued,
     State::Failed(FailReason::AccountDeleted),
     State::Failed(FailReason::Blocked),
@@ -91,6 +91,7 @@ const STATES: [State; 7] = [
     State::MayHaveExpired,
     State::Delivered,
     State::Read,
+    State::Failed(FailReason::Removed),
 ];
 const NOWHERE: i64 = -1;
 
@@ -104,11 +105,11 @@ mod tests {
             // A state that is new stops the build here until it has its number.
             match each {
                 State::Queued | State::Sent | State::MayHaveExpired | State::Delivered | State::Read => {}
-                State::Failed(FailReason::AccountDeleted | FailReason::Blocked) => {}
+                State::Failed(FailReason::AccountDeleted | FailReason::Blocked | FailReason::Removed) => {}
             }
             assert_eq!(state(state_number(each)), Some(each));
         }
-        assert_eq!(state(7), None);
+        assert_eq!(state(8), None);
         assert_eq!(state(-1), None);
     }
 

@@ -27,6 +27,12 @@ pub(super) const STATE: &str = "UPDATE message SET state = ?3 \
 pub(super) const READ: &str = "INSERT INTO marker (conversation, device, sequence) VALUES (?, ?, ?) \
      ON CONFLICT (conversation, device) DO UPDATE SET sequence = max(sequence, excluded.sequence)";
 
+pub(super) const PROBED: &str = "PRAGMA user_version";
+/// Another number than is there: the database's first page is written anew.
+pub(super) const fn probe(number: i64) -> &'static str {
+    if number == 1 { "PRAGMA user_version = 2" } else { "PRAGMA user_version = 1" }
+}
+
 pub(super) const ADD_EVENT: &str = "INSERT INTO event (body) VALUES (?)";
 pub(super) const TRIM_EVENTS: &str = "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?";
 pub(super) const EVENTS: &str = "SELECT number, body FROM event WHERE number > ? ORDER BY number LIMIT ?";

@@ -6,7 +6,7 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_engine::{
-    Command, CommandError, Engine, Input, Joining, Link, MessageText, NewAccount, Purpose, Settings, State,
+    Command, CommandError, Engine, Input, Joining, Link, LinkUses, MessageText, NewAccount, Purpose, Settings, State,
     store::MemoryStore,
 };
 use waxwing_wire::{
@@ -161,7 +161,8 @@ impl World {
     /// The second makes a link.
     pub fn make_link(&mut self, person: PersonIndex) -> ContactLink {
         let of = self.device(person, 0);
-        self.command(of, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400) }).expect("a link");
+        self.command(of, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400), uses: LinkUses::Many })
+            .expect("a link");
         // The lane of the link's token is made before anybody uses it.
         self.run_for(Duration::from_secs(5));
         self.devices[of.0].links.pop().expect("the link was told")

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use waxwing_client::{
     Client, Cursor, Event, Options,
-    engine::{Command, MessageText, NewAccount, Settings, State, store::StoredMessage},
+    engine::{Command, LinkUses, MessageText, NewAccount, Settings, State, store::StoredMessage},
     store::{Protection, Unlock},
 };
 use waxwing_tests::servers::Server;
@@ -45,7 +45,7 @@ impl Person {
     }
 
     pub(crate) async fn ready(&self) {
-        self.client().condition().wait_for(|condition| condition.ready).await.unwrap();
+        self.client().until(|condition| condition.ready).await.unwrap();
     }
 
     pub(crate) async fn goes_offline(&mut self) {
@@ -92,7 +92,7 @@ impl Person {
     pub(crate) async fn befriends(&self, other: &Self) {
         self.ready().await;
         other.ready().await;
-        let link = other.client().make_link(Duration::from_secs(3_600)).await.unwrap();
+        let link = other.client().make_link(Duration::from_secs(3_600), LinkUses::Many).await.unwrap();
         self.client().command(Command::Add { link }).await.unwrap();
         let (me, them) = (self.id(), other.id());
         let hello = self.says(&them, "hello, it is me").await;

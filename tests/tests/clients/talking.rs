@@ -1,6 +1,6 @@
 //! What people want of a client.
 use waxwing_client::{
-    CommandFailed, Condition, Cursor, Event, Settled,
+    CommandFailed, Cursor, Event, Settled,
     engine::{Command, CommandError, Purpose, State},
 };
 use waxwing_tests::servers::Server;
@@ -120,7 +120,7 @@ async fn a_closed_client_says_so() {
     alice.goes_offline().await;
     let refused = other.command(Command::Unblock { account: other.account_id() }).await;
     assert_eq!(refused, Err(CommandFailed::Closed));
-    assert!(other.condition().wait_for(|condition: &Condition| condition.broken).await.is_err());
+    assert!(other.until(|condition| condition.broken).await.is_err());
     // The reader went with the store.
     assert!(matches!(events.next().await, Ok(None) | Err(_)));
 }

@@ -11,6 +11,7 @@
     reason = "a panic is the report"
 )]
 
+mod client_faults;
 mod discipline;
 mod relay_blobs;
 mod relay_faults;

@@ -2,11 +2,11 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Conversation, GroupId};
+use super::{ContactName, Conversation, GroupId};
 use crate::{
     address::ServerAddress,
     delivery::DeliverySecret,
-    id::{AccountId, DeviceId},
+    id::{AccountId, DeviceId, Generation},
     keys::{IntroductionToken, ReachKey},
     message::{self, Broken, FromWire, ToWire},
     proto::{content as proto, identity},
@@ -69,6 +69,8 @@ pub struct ContactCopy {
     pub token: Option<IntroductionToken>,
     /// From their link; at most 4.
     pub key_servers: Vec<ServerAddress>,
+    /// What the person noted of them.
+    pub notes: Option<ContactNotes>,
 }
 message::message!(
     ContactCopy = proto::ContactCopy {
@@ -82,7 +84,29 @@ message::message!(
         contacts_secret,
         token,
         key_servers,
+        notes,
     }
+);
+
+/// What the person noted of a contact (spec §16.7.4): each value has a revision of its own, and of two the higher counts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ContactNotes {
+    /// Counts the changes of the name.
+    pub name_revision: u64,
+    /// What the person calls them.
+    pub name: Option<ContactName>,
+    /// Counts the changes of what was verified.
+    pub verified_revision: u64,
+    /// The generation under which the safety number was compared.
+    pub verified: Option<Generation>,
+    /// Counts the changes of the muting.
+    pub muted_revision: u64,
+    /// Their messages make no sound until then; `u64::MAX` for ever.
+    pub muted_until: Option<Timestamp>,
+}
+message::message!(
+    ContactNotes =
+        proto::ContactNotes { name_revision, name, verified_revision, verified, muted_revision, muted_until }
 );
 
 /// By which tokens others can write to the account: own devices only. Merged by token; revoked stays revoked.
@@ -107,8 +131,10 @@ pub struct OwnLink {
     pub ends: Timestamp,
     /// It ended before.
     pub revoked: bool,
+    /// It ends with the first request that is accepted.
+    pub once: bool,
 }
-message::message!(OwnLink = proto::OwnLink { token, ends, revoked });
+message::message!(OwnLink = proto::OwnLink { token, ends, revoked, once });
 
 impl PartialEq for OwnLink {
     fn eq(&self, other: &Self) -> bool {
@@ -129,10 +155,14 @@ pub enum Standing {
     Accepted,
     /// Put away: their messages are dropped.
     Ignored,
+    /// A contact no more, and not put away: what they write next is a request.
+    Removed,
     /// Their messages are dropped, and nothing is sent to them.
     Blocked,
 }
-message::numbered!(Standing "§16.7.1" { Added = 1, Asking = 2, Accepted = 3, Ignored = 4, Blocked = 5 });
+message::numbered!(
+    Standing "§16.7.1" { Added = 1, Asking = 2, Accepted = 3, Ignored = 4, Removed = 6, Blocked = 5 }
+);
 
 impl PartialEq for ContactCopy {
     fn eq(&self, other: &Self) -> bool {

@@ -4,10 +4,10 @@
 use waxwing_wire::{
     address::ServerAddress,
     content::{
-        Attachment, Body, ChainHash, ContactCopy, Content, Conversation, CustomBody, Delete, Edit, Extension, Group,
-        GroupId, GroupPart, IdentityBlock, Introduction, KindName, Location, Mention, MessageId, MessageReference,
-        OwnLink, OwnLinks, PassedOn, Poll, Presentation, ProfileKey, Reaction, ReadMarker, ReadMarkers, Receipt,
-        ReceiptState, Resend, SentCopy, Standing, Text, Timer, Typing, Vote,
+        Attachment, Body, ChainHash, ContactCopy, ContactNotes, Content, Conversation, CustomBody, Delete, Edit,
+        Extension, Group, GroupId, GroupPart, IdentityBlock, Introduction, KindName, Location, Mention, MessageId,
+        MessageReference, OwnLink, OwnLinks, PassedOn, Poll, Presentation, ProfileKey, Reaction, ReadMarker,
+        ReadMarkers, Receipt, ReceiptState, Resend, SentCopy, Standing, Text, Timer, Typing, Vote,
     },
     delivery::{DeliveryKey, DeliverySecret, LaneHash},
     frame::{Admission, ErrorCode, InviteToken, Price, ServerError, Work},
@@ -454,6 +454,14 @@ pub(crate) fn bodies() -> Vec<Body> {
             contacts_secret: Some(DeliverySecret::from_bytes(&[0x5c; 32])),
             token: Some(IntroductionToken::from_bytes(&[0x70; 32])),
             key_servers: vec![server()],
+            notes: Some(ContactNotes {
+                name_revision: 3,
+                name: Some("Bob B.".parse().unwrap()),
+                verified_revision: 1,
+                verified: Some(Generation(0)),
+                muted_revision: 2,
+                muted_until: Some(Timestamp(u64::MAX)),
+            }),
         }),
         Body::OwnLinks(OwnLinks {
             links: vec![
@@ -461,8 +469,14 @@ pub(crate) fn bodies() -> Vec<Body> {
                     token: IntroductionToken::from_bytes(&[0x70; 32]),
                     ends: Timestamp(1_800_000_000_000),
                     revoked: false,
+                    once: true,
                 },
-                OwnLink { token: IntroductionToken::from_bytes(&[0x71; 32]), ends: Timestamp(1), revoked: true },
+                OwnLink {
+                    token: IntroductionToken::from_bytes(&[0x71; 32]),
+                    ends: Timestamp(1),
+                    revoked: true,
+                    once: false,
+                },
             ],
         }),
         Body::PassedOn(PassedOn { author: account(), device: device(2), content: vec![0xc0; 400] }),

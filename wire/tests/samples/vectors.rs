@@ -580,6 +580,21 @@ fn particular() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         let body = [&[0x0a, text.len() as u8][..], text, &[0x12, mention.len() as u8], &mention].concat();
         cases.push((what, content, edit(content, "body", Some(Field::Bytes(body.into()))), "16.3.2"));
     }
+    let names = [
+        ("a contact's name with a space before it", " Bob".to_owned()),
+        ("an empty contact's name", String::new()),
+        ("a contact's name of 65 characters", "x".repeat(65)),
+        ("a contact's name that turns the text", "Bob\u{202e}".to_owned()),
+    ];
+    for (what, name) in names {
+        let notes = [&[0x12, name.len() as u8], name.as_bytes()].concat();
+        let copy = [&[0x0a, 32][..], &[0xac; 32], &[0x10, 3, 0x18, 1], &[0x5a, notes.len() as u8], &notes].concat();
+        let copied = edit(content, "kind_number", Some(Field::U32(19)));
+        let descriptor = pool.get_message_by_name(content).unwrap();
+        let mut message = DynamicMessage::decode(descriptor, copied.as_slice()).unwrap();
+        assert!(set_at(&mut message, "body", Some(Field::Bytes(copy.into()))));
+        cases.push((what, content, message.encode_to_vec(), "16.7.4"));
+    }
     cases
 }
 

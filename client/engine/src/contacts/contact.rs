@@ -14,7 +14,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::Heard;
+use super::{Heard, log::IdentityLog, notes::Notes};
 use crate::{
     own, random,
     records::{ContactRecord, HeardRecord, PlaceRecord},
@@ -61,6 +61,8 @@ pub(crate) struct Contact {
     pub(crate) came_by: u32,
     /// Receipts that they are to get, and when (D1).
     pub(crate) owed: Owed,
+    pub(crate) notes: Notes,
+    pub(crate) log: IdentityLog,
     /// In memory: what is to be asked of a key server.
     pub(crate) wanted: Wanted,
 }
@@ -125,6 +127,8 @@ impl Contact {
             before_block: None,
             came_by: 0,
             owed: Owed::default(),
+            notes: Notes::default(),
+            log: IdentityLog::default(),
             wanted: Wanted::default(),
         }
     }
@@ -220,7 +224,27 @@ impl Contact {
             contacts_secret: self.contacts_secret.as_ref().map(|secret| DeliverySecret::from_bytes(secret.expose())),
             token: self.token.as_ref().map(|token| IntroductionToken::from_bytes(token.as_bytes())),
             key_servers: self.key_servers.clone(),
+            notes: self.notes.copy(),
         }
+    }
+
+    /// Whether the person compared the safety number in the generation of now. It never changes (DESIGN §3); but a new generation may be the
+    /// work of whoever stole the words, and after a fork the root key is in two hands: both ask again.
+    pub(crate) fn is_verified(&self) -> bool {
+        let now = self.manifest.as_ref().map(|manifest| manifest.content().generation());
+        now.is_some() && *self.notes.verified.value() == now && !self.forked
+    }
+
+    /// The person has nothing more to do with them. What it takes to read what they write next stays, and our count of what we wrote.
+    pub(crate) fn forget(&mut self) {
+        self.before_block = None;
+        self.token = None;
+        self.came_by = 0;
+        self.owed = Owed::default();
+        self.news_at = None;
+        self.notes.clear();
+        self.log = IdentityLog::default();
+        self.wanted = Wanted::default();
     }
 
     pub(super) fn record(&self) -> ContactRecord {
@@ -257,6 +281,8 @@ impl Contact {
             owed_delivered: ids_to_bytes(&self.owed.delivered),
             owed_read: ids_to_bytes(&self.owed.read),
             owed_at: self.owed.at.map_or(0, |at| at.0),
+            notes: self.notes.record(),
+            log: self.log.records(),
         }
     }
 
@@ -301,6 +327,8 @@ impl Contact {
             forked: record.forked,
             before_block: standing(record.before_block),
             came_by: record.came_by,
+            notes: Notes::restore(record.notes.as_ref())?,
+            log: IdentityLog::restore(&record.log)?,
             owed: Owed {
                 delivered: ids_of_bytes(&record.owed_delivered)?,
                 read: ids_of_bytes(&record.owed_read)?,
@@ -348,8 +376,9 @@ fn ids_of_bytes(bytes: &[u8]) -> Option<Vec<MessageId>> {
     rest.is_empty().then(|| ids.iter().map(|id| MessageId::from_bytes(*id)).collect())
 }
 
-const STANDINGS: [Standing; 5] =
-    [Standing::Added, Standing::Asking, Standing::Accepted, Standing::Ignored, Standing::Blocked];
+/// By their stored numbers, from 1.
+const STANDINGS: [Standing; 6] =
+    [Standing::Added, Standing::Asking, Standing::Accepted, Standing::Ignored, Standing::Blocked, Standing::Removed];
 
 fn number(standing: Standing) -> u32 {
     STANDINGS.iter().zip(1..).find_map(|(known, number)| (*known == standing).then_some(number)).unwrap_or(0)

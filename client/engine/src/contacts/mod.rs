@@ -11,7 +11,9 @@
 //! Not here: asking a key server (`directory`), sessions with their devices (`sessions`).
 mod contact;
 mod heard;
+mod log;
 mod news;
+mod notes;
 
 use std::collections::BTreeMap;
 
@@ -62,6 +64,16 @@ impl Contacts {
         self.contacts.get(account)
     }
 
+    /// Whoever is known, and was not removed.
+    pub(crate) fn known(&self, account: &AccountId) -> Option<&Contact> {
+        self.get(account).filter(|contact| contact.standing != Standing::Removed)
+    }
+
+    /// As [`Self::known`].
+    pub(crate) fn known_mut(&mut self, account: &AccountId) -> Option<&mut Contact> {
+        self.get_mut(account).filter(|contact| contact.standing != Standing::Removed)
+    }
+
     pub(crate) fn get_mut(&mut self, account: &AccountId) -> Option<&mut Contact> {
         self.contacts.get_mut(account)
     }
@@ -82,8 +94,11 @@ impl Contacts {
         }
         let contact = self.get_mut(&account).ok_or(CommandError::UnknownContact)?;
         contact.take_link(link);
-        if contact.standing == Standing::Ignored {
-            contact.stand(Standing::Added);
+        match contact.standing {
+            // Who takes what we send need not be asked again.
+            Standing::Removed if contact.accepted_us => contact.stand(Standing::Accepted),
+            Standing::Ignored | Standing::Removed => contact.stand(Standing::Added),
+            _ => {}
         }
         // Whoever asked and is added by hand is accepted.
         if contact.standing == Standing::Asking {

@@ -14,6 +14,7 @@ use waxwing_wire::{
 };
 
 use super::Contact;
+use crate::interface::IdentityEvent;
 
 /// An account's objects, verified from the account id down.
 #[derive(Debug)]
@@ -94,25 +95,33 @@ impl From<VerifiedAccount> for Objects {
 
 impl Contact {
     /// Takes objects from wherever they came: of two manifests the greater counts (spec §11.6.1).
-    pub(crate) fn take(&mut self, objects: Objects) -> News {
+    pub(crate) fn take(&mut self, objects: Objects, now: Timestamp) -> News {
         let Objects { recovery, statement, manifest } = objects;
         let mut news = News::default();
         let Some(known) = &self.manifest else {
-            self.accepted_generation.get_or_insert(manifest.content().generation());
+            let generation = manifest.content().generation();
+            self.accepted_generation.get_or_insert(generation);
+            self.log.add(now, IdentityEvent::FirstSeen(generation));
             (self.recovery, self.statement, self.manifest) = (Some(recovery), Some(statement), Some(manifest));
             return News { any: true, ..news };
         };
         news.fork = !self.forked && history::compatible(known, &manifest).is_err();
         self.forked |= news.fork;
         news.any = news.fork;
+        if news.fork {
+            self.log.add(now, IdentityEvent::Fork);
+        }
         if history::precedence(&manifest, known) != Ordering::Greater {
             return news;
         }
         news.any = true;
         news.generation = manifest.content().generation() > known.content().generation();
         news.devices = manifest.content().devices() != known.content().devices();
+        self.log.add_change(now, known, &manifest);
         if news.generation {
             self.heard.clear();
+            // It beats every branch of the one before.
+            self.forked = false;
         }
         // Device ids begin anew with a generation, and a mailbox of a device that is gone takes nothing.
         self.places.retain(|place| !news.generation && manifest.device(place.device).is_some());

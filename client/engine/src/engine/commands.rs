@@ -13,7 +13,7 @@ use waxwing_wire::{
 
 use super::{Contact, Engine};
 use crate::{
-    interface::{Command, CommandError, Event, FailReason, MessageText},
+    interface::{Command, CommandError, Event, FailReason, IdentityEvent, LinkUses, MessageText},
     outbox::Route,
     store::Write,
     times,
@@ -27,13 +27,18 @@ impl Engine {
         rng: &mut impl CryptoRng,
     ) -> Result<(), CommandError> {
         match command {
-            Command::MakeLink { lifetime } => self.make_link(lifetime, now, rng),
+            Command::MakeLink { lifetime, uses } => self.make_link(lifetime, uses, now, rng),
+            Command::RevokeLink { link } => self.revoke_link(link, now, rng),
             Command::Add { link } => self.add(&link, now, rng),
             Command::Send { to, id, text } => self.send(&to, id, text, now, rng),
             Command::Accept { account } => self.accept(&account, now, rng),
             Command::Ignore { account } => self.put_away(&account, Standing::Ignored, now, rng),
             Command::Block { account } => self.put_away(&account, Standing::Blocked, now, rng),
             Command::Unblock { account } => self.unblock(&account, now, rng),
+            Command::Rename { account, name } => self.rename(&account, name, now, rng),
+            Command::Remove { account } => self.remove(&account, now, rng),
+            Command::SetVerified { account, verification } => self.set_verified(&account, verification, now, rng),
+            Command::Mute { account, until } => self.mute(&account, until, now, rng),
             Command::MarkRead { account, id, device, sequence } => {
                 self.mark_read(&account, id, device, sequence, now, rng)
             }
@@ -50,9 +55,16 @@ impl Engine {
         }
     }
 
-    fn make_link(&mut self, lifetime: Duration, now: Timestamp, rng: &mut impl CryptoRng) -> Result<(), CommandError> {
+    fn make_link(
+        &mut self,
+        lifetime: Duration,
+        uses: LinkUses,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommandError> {
         let key_servers = self.own.manifest.content().key_servers().to_vec();
-        let token = self.mailbox.add_token(lifetime, now, &mut self.stage, rng).ok_or(CommandError::TooManyLinks)?;
+        let token =
+            self.mailbox.add_token(lifetime, uses, now, &mut self.stage, rng).ok_or(CommandError::TooManyLinks)?;
         let token = IntroductionToken::from_bytes(token.as_bytes());
         let reach_key = ReachKey::from_bytes(self.own.reach_key.as_bytes());
         let link = ContactLink::new(self.own.account(), reach_key, Some(token), key_servers);
@@ -107,11 +119,11 @@ impl Engine {
     }
 
     fn accept(&mut self, account: &AccountId, now: Timestamp, rng: &mut impl CryptoRng) -> Result<(), CommandError> {
-        let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
+        let contact = self.contacts.known_mut(account).ok_or(CommandError::UnknownContact)?;
         match contact.standing {
             Standing::Blocked => return Err(CommandError::Blocked),
             Standing::Accepted | Standing::Added => return Ok(()),
-            Standing::Asking | Standing::Ignored => {}
+            Standing::Asking | Standing::Ignored | Standing::Removed => {}
         }
         contact.stand(Standing::Accepted);
         contact.save(&mut self.stage);
@@ -133,9 +145,11 @@ impl Engine {
             contact.told = Some(self.own.manifest.reference());
             // They wrote first, which says that they take what we send.
             contact.accepted_us = true;
+            contact.log.add(now, IdentityEvent::Accepted);
             contact.owe(now, rng);
             contact.save(&mut self.stage);
         }
+        self.link_served(account, now, rng);
         self.want(account, false, true);
         self.copy_contact(account, now, rng);
         self.stage.notify(Event::ContactAccepted { account: *account, by_peer: false });
@@ -152,7 +166,7 @@ impl Engine {
         if *account == self.own.account() {
             return Err(CommandError::OwnAccount);
         }
-        let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
+        let contact = self.contacts.known_mut(account).ok_or(CommandError::UnknownContact)?;
         contact.stand(standing);
         self.put_away_here(account);
         self.tell_links(now, rng);
@@ -173,7 +187,7 @@ impl Engine {
     }
 
     /// The other devices follow in what links there are.
-    fn tell_links(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
+    pub(super) fn tell_links(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
         let links = self.mailbox.links();
         self.tell_siblings(Body::OwnLinks(links), now, rng);
     }
@@ -193,7 +207,7 @@ impl Engine {
     }
 
     fn unblock(&mut self, account: &AccountId, now: Timestamp, rng: &mut impl CryptoRng) -> Result<(), CommandError> {
-        let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
+        let contact = self.contacts.known_mut(account).ok_or(CommandError::UnknownContact)?;
         if contact.standing != Standing::Blocked {
             return Ok(());
         }
@@ -238,9 +252,10 @@ impl Engine {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<(), CommandError> {
-        let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
+        let contact = self.contacts.known_mut(account).ok_or(CommandError::UnknownContact)?;
         let (_, to) = contact.unaccepted_generation().ok_or(CommandError::NoIdentityChange)?;
         contact.accepted_generation = Some(to);
+        contact.log.add(now, IdentityEvent::GenerationAccepted(to));
         contact.save(&mut self.stage);
         self.want(account, false, true);
         // Whatever of the last time has no receipt goes to the new devices (FLOWS f).
@@ -278,6 +293,7 @@ impl Engine {
         match self.contacts.get(account).ok_or(CommandError::UnknownContact)?.standing {
             Standing::Added | Standing::Accepted => Ok(()),
             Standing::Asking | Standing::Ignored => Err(CommandError::NotAccepted),
+            Standing::Removed => Err(CommandError::UnknownContact),
             Standing::Blocked => Err(CommandError::Blocked),
         }
     }

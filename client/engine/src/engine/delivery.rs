@@ -147,7 +147,7 @@ impl Engine {
     }
 
     /// Copies on our own relay go by the owner's connection, which is one of ours already; everything else by an anonymous one.
-    fn link_for(&self, destination: &Destination, server: &ServerAddress) -> Option<Link> {
+    pub(super) fn link_for(&self, destination: &Destination, server: &ServerAddress) -> Option<Link> {
         let key: EntryKey = (destination.conversation, destination.id);
         let is_ours = destination.account == self.own.account();
         let purpose = if is_ours && server.key() == self.own.relay.key() {

@@ -97,7 +97,7 @@ impl Engine {
         }
         let Some(contact) = self.contacts.get_mut(account) else { return };
         let before = contact.manifest.as_ref().map(|manifest| manifest.content().generation());
-        let news = contact.take(objects);
+        let news = contact.take(objects, now);
         if !news.any {
             return;
         }

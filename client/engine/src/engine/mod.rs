@@ -14,10 +14,12 @@ mod delivery;
 mod directory;
 mod duties;
 mod inbox;
+mod people;
 mod reading;
 mod registration;
 mod replies;
 mod sealing;
+mod status;
 #[cfg(feature = "conformance")]
 mod watch;
 
@@ -36,7 +38,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     contacts::{Contact, Contacts, Objects},
-    interface::{CommandError, Input, Output, Purpose},
+    interface::{ClockSkew, CommandError, Input, Output, Purpose},
     links::Links,
     mailbox::Mailbox,
     outbox::Outbox,
@@ -67,6 +69,8 @@ pub struct Engine {
     quiet: bool,
     /// `Ready` was said.
     is_ready: bool,
+    /// The last clock that was told to be off.
+    skew: Option<ClockSkew>,
     /// The newest time that is in the store.
     saved_time: Timestamp,
     stage: Stage,
@@ -166,7 +170,7 @@ impl Engine {
         let mut engine = Self::with(own, mailbox, prekeys, settings);
         engine.own.save(&mut engine.stage);
         engine.mailbox.save(&mut engine.stage);
-        let itself = engine.itself();
+        let itself = engine.itself(now);
         itself.save(&mut engine.stage);
         // Nobody else has this account's service id yet.
         let _ = engine.contacts.insert(itself);
@@ -192,19 +196,20 @@ impl Engine {
             looked_at_outbox: Timestamp(0),
             quiet: false,
             is_ready: false,
+            skew: None,
             stage: Stage::new(),
         }
     }
 
     /// This account as its devices know each other: by the secret for own devices.
-    fn itself(&self) -> Contact {
+    fn itself(&self, now: Timestamp) -> Contact {
         let mut contact = Contact::new(self.own.account(), Standing::Accepted);
         let objects = Objects {
             recovery: self.own.recovery,
             statement: self.own.statement.clone(),
             manifest: self.own.manifest.clone(),
         };
-        contact.take(objects);
+        contact.take(objects, now);
         contact.take_secrets(Some(&self.own.reach_key), Some(&self.own.own_secret));
         contact.accepted_us = true;
         contact
@@ -372,7 +377,7 @@ impl Engine {
         let own = self.own.account();
         self.contacts
             .iter()
-            .filter(move |contact| contact.account != own)
+            .filter(move |contact| contact.account != own && contact.standing != Standing::Removed)
             .map(|contact| (contact.account, contact.standing))
     }
 

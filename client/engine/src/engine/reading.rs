@@ -8,14 +8,14 @@ use waxwing_wire::{
         Body, ChainHash, ContactCopy, Content, Conversation, MessageId, MessageReference, PassedOn, ReadMarker,
         ReadMarkers, Receipt, ReceiptState, Standing,
     },
-    id::{AccountId, Sequence},
+    id::{AccountId, Generation, Sequence},
     time::Timestamp,
 };
 
 use super::Engine;
 use crate::{
     contacts::{Contact, Objects, Order, Owed},
-    interface::{Event, State},
+    interface::{Event, IdentityEvent, State},
     outbox, random,
     sessions::Device,
     store::{StoredMessage, Write},
@@ -69,6 +69,7 @@ impl Engine {
         if newly {
             contact.stand(Standing::Accepted);
             contact.accepted_us = true;
+            contact.log.add(now, IdentityEvent::AcceptedUs);
         }
         if !newly && !secrets {
             return;
@@ -154,6 +155,11 @@ impl Engine {
         let known = self.was_seen(&(account, id));
         let ask_at = self.gap_due(&(account, device), now, rng);
         let Some(contact) = self.contacts.get_mut(&account) else { return };
+        // Whoever was removed, and writes again, asks as anybody else.
+        if contact.standing == Standing::Removed && !known {
+            contact.stand(Standing::Asking);
+            self.stage.notify(Event::Request { account });
+        }
         let heard = contact.heard_of(device);
         // Nobody wrote it later than now: a clock that is ahead would hold its messages below all others for ever.
         let sent = heard.clock(sequence, sent.min(now));
@@ -226,6 +232,9 @@ impl Engine {
         let secrets = contact.take_secrets(introduction.reach_key.as_ref(), introduction.contacts_secret.as_ref());
         let newly = accepted && !contact.accepted_us;
         contact.accepted_us |= accepted;
+        if newly {
+            contact.log.add(now, IdentityEvent::AcceptedUs);
+        }
         if newly && contact.standing == Standing::Added {
             contact.stand(Standing::Accepted);
         }
@@ -368,6 +377,7 @@ impl Engine {
         }
         let Some(contact) = self.contacts.get_mut(&account) else { return };
         let (was_wanted, was_standing) = (contact.is_wanted(), contact.standing);
+        let was_verified = *contact.notes.verified.value();
         if (copy.revision, copy.standing) > (contact.revision, contact.standing) {
             (contact.revision, contact.standing) = (copy.revision, copy.standing);
         }
@@ -382,6 +392,13 @@ impl Engine {
         let is_wanted = contact.is_wanted();
         let is_put_away =
             was_standing != contact.standing && matches!(contact.standing, Standing::Ignored | Standing::Blocked);
+        let noted = copy.notes.as_ref().is_some_and(|notes| contact.notes.take(notes));
+        match (*contact.notes.verified.value(), is_wanted && !was_wanted) {
+            (verified, _) if verified != was_verified => contact.log.add(now, verified_event(verified)),
+            (_, true) => contact.log.add(now, IdentityEvent::Accepted),
+            _ => {}
+        }
+        let is_removed = was_standing != contact.standing && contact.standing == Standing::Removed;
         contact.owe(now, rng);
         contact.save(&mut self.stage);
         if let Some(objects) = Objects::of_copy(copy, now) {
@@ -390,7 +407,14 @@ impl Engine {
         if is_put_away {
             self.put_away_here(&account);
         }
+        if is_removed {
+            self.remove_here(&account);
+        }
+        if noted || is_removed {
+            self.stage.notify(Event::ContactChanged { account });
+        }
         if is_wanted && !was_wanted {
+            self.link_served(&account, now, rng);
             self.stage.notify(Event::ContactAccepted { account, by_peer: false });
         }
     }
@@ -498,6 +522,13 @@ const fn target(body: &Body) -> Option<&MessageReference> {
         Body::Delete(delete) => Some(&delete.target),
         Body::Vote(vote) => Some(&vote.target),
         _ => None,
+    }
+}
+
+const fn verified_event(verified: Option<Generation>) -> IdentityEvent {
+    match verified {
+        Some(_) => IdentityEvent::Verified,
+        None => IdentityEvent::Unverified,
     }
 }
 

@@ -190,7 +190,8 @@ impl Engine {
         self.own.save(&mut self.stage);
         let own = self.own.account();
         if let Some(itself) = self.contacts.get_mut(&own) {
-            itself.take(Objects { recovery: self.own.recovery, statement: self.own.statement.clone(), manifest });
+            let objects = Objects { recovery: self.own.recovery, statement: self.own.statement.clone(), manifest };
+            itself.take(objects, self.own.newest);
             itself.save(&mut self.stage);
         }
         let listed = |device| self.own.manifest.device(device).is_some();

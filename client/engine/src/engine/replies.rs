@@ -12,7 +12,7 @@ use waxwing_wire::{
 
 use super::Engine;
 use crate::{
-    contacts::{Objects, Place},
+    contacts::{Contact, Objects, Place},
     convert,
     interface::CallId,
     mailbox,
@@ -30,7 +30,7 @@ impl Engine {
     ) {
         let Some((_, task)) = self.links.answered(call, now) else { return };
         if let Ok(RelayReply::Info(info)) = &result {
-            mailbox::tell_skew(info.time, now, &mut self.stage);
+            self.skew = mailbox::tell_skew(info.time, now, &mut self.stage).or(self.skew);
         }
         let outcome = match task {
             Task::Put(destination) => {
@@ -70,7 +70,7 @@ impl Engine {
         }
         let outcome = match (task, result) {
             (Task::AccountInfo, Ok(KeyserverReply::Info(info))) => {
-                mailbox::tell_skew(info.time, now, &mut self.stage);
+                self.skew = mailbox::tell_skew(info.time, now, &mut self.stage).or(self.skew);
                 self.own.price = Some(info.price);
                 Ok(())
             }
@@ -114,7 +114,9 @@ impl Engine {
             }
             (Task::FetchReach(account), Ok(KeyserverReply::Reach(reach))) => {
                 self.want_no_more(&account, false);
-                if self.take_reach(&account, &reach.records) { Ok(()) } else { Err(forged()) }
+                let is_genuine = self.take_reach(&account, &reach.records);
+                // A device that joined just now is listed before it says where it takes messages: asked again after a wait.
+                if is_genuine && self.has_all_places(&account) { Ok(()) } else { Err(forged()) }
             }
             (Task::FetchBundles(account), Ok(KeyserverReply::Bundles(bundles))) => {
                 match bundles.verify(&account, &[], now) {
@@ -183,6 +185,13 @@ impl Engine {
         // A device whose place is not there is asked for again, after a wait: it was listed a moment ago, or the server withholds it.
         let all = contact.devices().iter().all(|device| contact.place(device.id()).is_some());
         all && (opened || records.is_empty())
+    }
+
+    fn has_all_places(&self, account: &AccountId) -> bool {
+        let is_this = |device| *account == self.own.account() && device == self.own.device;
+        let has_place = |contact: &Contact, device| contact.place(device).is_some() || is_this(device);
+        let contact = self.contacts.get(account);
+        contact.is_none_or(|contact| contact.devices().iter().all(|device| has_place(contact, device.id())))
     }
 
     /// Begins sessions with the devices that something waits for.

@@ -3,11 +3,14 @@ use core::time::Duration;
 
 use thiserror::Error;
 use waxwing_wire::{
-    content::MessageId,
+    content::{ContactName, MessageId},
     id::{AccountId, DeviceId},
     link::ContactLink,
     manifest::{Device, DeviceError},
+    time::Timestamp,
 };
+
+use super::{LinkId, LinkUses, Verification};
 
 /// What the person wants. Anything refused changes nothing.
 #[derive(Debug)]
@@ -18,6 +21,13 @@ pub enum Command {
     MakeLink {
         /// How long it serves.
         lifetime: Duration,
+        /// How often.
+        uses: LinkUses,
+    },
+    /// Let nobody in by a link any more, on any device.
+    RevokeLink {
+        /// Which.
+        link: LinkId,
     },
     /// Add somebody by a link that they gave.
     Add {
@@ -52,6 +62,33 @@ pub enum Command {
     Unblock {
         /// Whom.
         account: AccountId,
+    },
+    /// Call somebody by a name, or no longer.
+    Rename {
+        /// Whom.
+        account: AccountId,
+        /// How.
+        name: Option<ContactName>,
+    },
+    /// Take somebody off the contacts: what was not sent fails, everything noted of them is forgotten, messages stay in the store. What they
+    /// write next is a request.
+    Remove {
+        /// Whom.
+        account: AccountId,
+    },
+    /// The person compared the safety number, or takes that back.
+    SetVerified {
+        /// Whose.
+        account: AccountId,
+        /// What came of it.
+        verification: Verification,
+    },
+    /// No sound for somebody's messages; they come as always.
+    Mute {
+        /// Whose.
+        account: AccountId,
+        /// Until then; `u64::MAX` for ever, none: no longer.
+        until: Option<Timestamp>,
     },
     /// Everything that a device of theirs wrote up to a message was read.
     MarkRead {
@@ -150,6 +187,15 @@ pub enum CommandError {
     /// There is no change of identity to accept.
     #[error("there is no identity change to accept")]
     NoIdentityChange,
+    /// Nothing verified is known of the account yet: there is no safety number.
+    #[error("nothing is known of the account yet")]
+    NothingKnown,
+    /// Two histories of the account were signed: its safety number says nothing until it has a new generation.
+    #[error("the account is in two hands")]
+    Forked,
+    /// There is no such link, or it has ended.
+    #[error("no such link")]
+    UnknownLink,
     /// As many links are open as a mailbox takes (8): let one end first.
     #[error("too many open links")]
     TooManyLinks,

@@ -6,6 +6,8 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
+use super::Link;
+
 /// What the person is told. What a screen shows is read from the store; an event says that it changed.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -80,15 +82,35 @@ pub enum Event {
         /// What the server says.
         server: Timestamp,
     },
-    /// The server cannot be reached or refuses; tried again at that time.
+    /// A server cannot be reached, twice in a row or more; tried again at that time.
     Trouble {
+        /// Which server, and what for.
+        link: Link,
+        /// What happened.
+        cause: TroubleCause,
         /// When the next try is.
         retry_at: Timestamp,
+    },
+    /// What the person noted of a contact, or that they are one, changed on another device of this account.
+    ContactChanged {
+        /// Who.
+        account: AccountId,
     },
     /// This device is no longer listed by its account.
     Unlisted,
     /// A lane of the own mailbox is full: somebody floods it, or nobody fetched for long.
     MailboxFull,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TroubleCause {
+    /// It could not be made.
+    Unreachable,
+    /// It was up and ended.
+    Lost,
+    /// The server did not answer in time.
+    Silent,
 }
 
 /// A contact's generation changed.
@@ -126,4 +148,6 @@ pub enum FailReason {
     AccountDeleted,
     /// The recipient is blocked.
     Blocked,
+    /// The recipient was removed from the contacts.
+    Removed,
 }

@@ -11,6 +11,9 @@
 mod command;
 mod event;
 mod link;
+mod people;
+mod safety_number;
+mod status;
 
 use waxwing_wire::{
     address::ServerAddress,
@@ -24,8 +27,14 @@ use waxwing_wire::{
 
 pub use self::{
     command::{Command, CommandError, MessageText},
-    event::{Event, FailReason, IdentityChange, State},
+    event::{Event, FailReason, IdentityChange, State, TroubleCause},
     link::{CallId, Link, Purpose},
+    people::{ContactView, IdentityEvent, LogEntry, Verification},
+    safety_number::{SafetyNumber, ScanError},
+    status::{
+        ClockSkew, ConnectionState, ConnectionView, Health, LinkId, LinkUses, OpenLink, OwnDevice, PrekeyCounts,
+        WaitReason, Waiting,
+    },
 };
 use crate::store::Batch;
 

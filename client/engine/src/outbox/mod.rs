@@ -76,6 +76,12 @@ impl Outbox {
         self.open.values().copied().collect()
     }
 
+    /// Messages of the person's that are not at all relays, oldest first, and what they are for.
+    pub(crate) fn open_messages(&self) -> impl Iterator<Item = (&EntryKey, impl Iterator<Item = (&Device, &Target)>)> {
+        let open = self.open.values().filter_map(|key| self.entries.get_key_value(key));
+        open.filter(|(_, entry)| entry.awaits_receipt).map(|(key, entry)| (key, entry.targets.iter()))
+    }
+
     /// Brings the targets of an entry up to the devices there are: new ones are added, those that are gone are dropped with their
     /// envelopes.
     pub(crate) fn reconcile(

@@ -275,6 +275,7 @@ fn what_only_own_devices_may_say_is_dropped_from_a_contact() {
         contacts_secret: Some(DeliverySecret::from_bytes(&[6; 32])),
         token: None,
         key_servers: Vec::new(),
+        notes: None,
     };
     let as_bob = scene.text("sent as Bob");
     let as_bob = Content { conversation: Conversation::Account(carol), ..as_bob }.encode().unwrap();

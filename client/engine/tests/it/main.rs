@@ -12,8 +12,12 @@
 mod failing_store;
 mod hostile_peer;
 mod hostile_servers;
+mod links;
+mod people;
 mod ready_future;
 mod records;
+mod safety_numbers;
+mod status;
 mod store;
 #[path = "../town/mod.rs"]
 mod town;

@@ -6,7 +6,7 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_engine::{
-    Command, Engine, LoadError,
+    Command, Engine, LinkUses, LoadError,
     store::{Record, Table},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 fn lively() -> Town {
     let mut town = Town::with_two_friends();
     let carol = town.settle_in(3);
-    town.command(0, Command::MakeLink { lifetime: Duration::from_secs(86_400) });
+    town.command(0, Command::MakeLink { lifetime: Duration::from_secs(86_400), uses: LinkUses::Many });
     town.befriend(carol, 0);
     let bob = town.account(1);
     town.holds_deliveries = true;

@@ -6,7 +6,7 @@ use waxwing_wire::{
     id::{AccountId, DeviceId},
     keyserver::{
         AccountObjects, Bound, Bundle, Bundles, DeviceRequest, FetchBundles, Info, KeyserverReply, KeyserverRequest,
-        PrekeyIds, Reach,
+        PrekeyIds, PublishManifest, Reach,
     },
     prekey::{PrekeyIn, PrekeyKind},
     request::{BoundRequestIn, Exporter},
@@ -64,6 +64,7 @@ impl Keyserver {
                 self.accounts.insert(key.account_id(), objects);
                 Ok(KeyserverReply::Done)
             }
+            KeyserverRequest::PublishManifest(publish) => self.publish(publish, now),
             KeyserverRequest::FetchAccount(fetch) => {
                 let objects = self.accounts.get(&fetch.account).cloned();
                 objects.map(KeyserverReply::Account).ok_or(ErrorCode::Refused.into())
@@ -76,6 +77,26 @@ impl Keyserver {
             KeyserverRequest::Bound(bound) => self.bound(bound, number, now),
             _ => Err(ErrorCode::Unexpected.into()),
         }
+    }
+
+    /// Whatever verifies takes the place of what was there; devices that are gone take what was theirs with them.
+    fn publish(&mut self, publish: PublishManifest, now: Timestamp) -> Result<KeyserverReply, ServerError> {
+        for (account, objects) in &mut self.accounts {
+            let mut changed = objects.clone();
+            if let Some(statement) = &publish.statement {
+                changed.statement.clone_from(statement);
+            }
+            changed.manifest.clone_from(&publish.manifest);
+            let Ok(verified) = changed.verify(account, now) else { continue };
+            *objects = changed;
+            let listed = |(of, device): &(AccountId, DeviceId)| {
+                of != account || publish.statement.is_none() && verified.manifest.device(*device).is_some()
+            };
+            self.reach.retain(|key, _| listed(key));
+            self.prekeys.retain(|key, _| listed(key));
+            return Ok(KeyserverReply::Done);
+        }
+        Err(ErrorCode::Refused.into())
     }
 
     fn bundles(&mut self, fetch: &FetchBundles) -> Result<KeyserverReply, ServerError> {

@@ -18,10 +18,13 @@ mod resident;
 use core::time::Duration;
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
-use waxwing_engine::{Command, Engine, Event, Input, MessageText, NewAccount, Output, Purpose, Settings};
+use waxwing_engine::{
+    Command, CommandError, Engine, Event, Input, Joining, LinkUses, MessageText, NewAccount, Output, Purpose, Settings,
+};
 use waxwing_wire::{
     address::ServerAddress,
     content::MessageId,
+    frame::{ErrorCode, ServerError},
     id::AccountId,
     keys::ServerKey,
     link::ContactLink,
@@ -51,6 +54,10 @@ pub struct Town {
     pub one_by_one: bool,
     /// Servers lie by it.
     pub liar: Option<Liar>,
+    /// Connections that cannot be made.
+    pub out_of_reach: Option<fn(&Purpose) -> bool>,
+    /// What the relay says to every put, and when it may be tried again.
+    pub puts_fail: Option<(ErrorCode, Duration)>,
 }
 
 impl Town {
@@ -71,6 +78,8 @@ impl Town {
             holds_deliveries: false,
             one_by_one: false,
             liar: None,
+            out_of_reach: None,
+            puts_fail: None,
         }
     }
 
@@ -85,18 +94,53 @@ impl Town {
     /// Somebody with an account, reachable.
     pub fn settle_in(&mut self, seed: u64) -> usize {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let new = NewAccount {
-            relay: self.relay_address.clone(),
-            key_servers: vec![self.keyserver_address.clone()],
-            relay_admission: None,
-            keyserver_admission: None,
-        };
-        let created = Engine::create(new, SETTINGS, self.now, &mut rng).expect("one key server fits");
-        self.residents.push(Resident::new(created.engine, rng));
+        let created = Engine::create(self.new_account(), SETTINGS, self.now, &mut rng).expect("one key server fits");
+        let mut resident = Resident::new(created.engine, rng);
+        resident.words = created.words.to_string();
+        self.move_in(resident)
+    }
+
+    /// A second device of an account.
+    pub fn join(&mut self, primary: usize, seed: u64) -> usize {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let joining = Joining::new(self.relay_address.clone(), &mut rng);
+        let place = self.residents[primary].engine().next_place().expect("there is room");
+        let mailbox = joining.mailbox();
+        self.command(primary, Command::AddDevice { device: joining.device(place) });
+        let provisioning = self.residents[primary].engine().provision(mailbox).expect("it is the primary");
+        let engine = Engine::join(joining, place.id, provisioning, SETTINGS, self.now, &mut rng);
+        self.move_in(Resident::new(engine.expect("it is listed"), rng))
+    }
+
+    /// The account's next generation, by its words: the device that has them is gone.
+    pub fn recover(&mut self, lost: usize, seed: u64) {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let account = self.account(lost);
+        let current = self.objects_of(&account).verify(&account, self.now).expect("the key server has it");
+        let words = self.residents[lost].words.clone();
+        let engine = Engine::recover(&words, current, self.new_account(), SETTINGS, self.now, &mut rng);
+        let mut resident = Resident::new(engine.expect("these are the words"), rng);
+        resident.words = words;
+        self.residents[lost] = resident;
+        self.run();
+        assert!(self.residents[lost].engine().is_ready(), "the servers do what is asked");
+    }
+
+    fn move_in(&mut self, resident: Resident) -> usize {
+        self.residents.push(resident);
         let index = self.residents.len() - 1;
         self.run();
         assert!(self.residents[index].engine().is_ready(), "the servers do what is asked");
         index
+    }
+
+    fn new_account(&self) -> NewAccount {
+        NewAccount {
+            relay: self.relay_address.clone(),
+            key_servers: vec![self.keyserver_address.clone()],
+            relay_admission: None,
+            keyserver_admission: None,
+        }
     }
 
     /// The first adds the second by a link and says hello; the second accepts and answers.
@@ -106,7 +150,11 @@ impl Town {
     }
 
     pub fn make_link(&mut self, by: usize) -> ContactLink {
-        self.command(by, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400) });
+        self.make_link_for(by, LinkUses::Many)
+    }
+
+    pub fn make_link_for(&mut self, by: usize, uses: LinkUses) -> ContactLink {
+        self.command(by, Command::MakeLink { lifetime: Duration::from_secs(30 * 86_400), uses });
         let links = self.residents[by].events.drain(..);
         let links = links.filter_map(|event| if let Event::LinkMade { link } = event { Some(link) } else { None });
         links.reduce(|_, newest| newest).expect("a link was made")
@@ -146,6 +194,14 @@ impl Town {
     pub fn command(&mut self, by: usize, command: Command) {
         self.residents[by].inputs.push_back(Input::Command(command));
         self.run();
+    }
+
+    /// As [`Self::command`], with what came of it.
+    pub fn order(&mut self, by: usize, command: Command) -> Result<(), CommandError> {
+        let now = self.now;
+        let result = self.residents[by].order(command, now);
+        self.run();
+        result
     }
 
     /// Runs until nobody has anything to do at this moment.
@@ -223,6 +279,9 @@ impl Town {
         match output {
             Output::Save(batch) => resident.save(&batch),
             Output::Connect { link, .. } => {
+                if self.out_of_reach.is_some_and(|is_out| is_out(&link.purpose)) {
+                    return resident.inputs.push_back(Input::Disconnected { link });
+                }
                 let exporter = Exporter::from_bytes([9; 32]);
                 if link.purpose == Purpose::OwnDirectory {
                     resident.bound_requests = 0;
@@ -242,7 +301,10 @@ impl Town {
                     (RelayRequest::Put(_), _) => resident.puts += 1,
                     _ => {}
                 }
-                let result = self.relay.answer(link.purpose, request, now);
+                let result = match self.puts_fail.filter(|_| matches!(request, RelayRequest::Put(_))) {
+                    Some((code, wait)) => Err(ServerError { retry_after: Some(wait), ..code.into() }),
+                    None => self.relay.answer(link.purpose, request, now),
+                };
                 resident.inputs.push_back(Input::RelayReplied { call, result });
             }
             Output::Keyserver { call, request, .. } => {

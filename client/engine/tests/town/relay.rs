@@ -106,6 +106,12 @@ impl Relay {
                 });
                 Ok(RelayReply::Done)
             }
+            RelayRequest::EndLane(end) => {
+                // No key has that hash.
+                let lane = usize::try_from(end.lane.0).expect("a few lanes") - 1;
+                own.lanes[lane] = LaneHash::from_bytes([0; 32]);
+                Ok(RelayReply::Done)
+            }
             RelayRequest::Put(put) => self.put(put),
             _ => Ok(RelayReply::Done),
         }

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 
 use rand_chacha::ChaCha20Rng;
 use waxwing_engine::{
-    Engine, Event, Input, Link, Output,
+    Command, CommandError, Engine, Event, Input, Link, Output,
     store::{Batch, MemoryStore, StoredMessage, Write},
 };
 use waxwing_wire::{
@@ -34,6 +34,8 @@ pub struct Resident {
     pub(super) bound_requests: u32,
     /// The clock of the device is so many milliseconds ahead.
     pub ahead: u64,
+    /// Of the account, if it was made here.
+    pub words: String,
 }
 
 impl Resident {
@@ -53,6 +55,7 @@ impl Resident {
             crashes: 0,
             bound_requests: 0,
             ahead: 0,
+            words: String::new(),
         }
     }
 
@@ -66,6 +69,10 @@ impl Resident {
             // What is refused changes nothing; whoever gives the command looks at what it led to.
             let _ = engine.handle(input, now, &mut self.rng);
         }
+    }
+
+    pub(super) fn order(&mut self, command: Command, now: Timestamp) -> Result<(), CommandError> {
+        self.engine.as_mut().expect("the engine is up").handle(Input::Command(command), now, &mut self.rng)
     }
 
     pub fn poll(&mut self) -> Option<Output> {
