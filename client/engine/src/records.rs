@@ -169,7 +169,7 @@ record!(
         owed_at: u64,
         #[prost(uint32, tag = "25")]
         came_by: u32,
-        #[prost(message, repeated, tag = "27")]
+        #[prost(message, repeated, tag = "29")]
         copied: Vec<HeardRecord>,
         #[prost(bool, tag = "26")]
         owes_secret: bool,

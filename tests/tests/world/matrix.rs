@@ -52,7 +52,7 @@ const CALM: Class = Class {
     weather: Weather::calm(),
     troubles: &[],
     meanwhile: Meanwhile::Nothing,
-    seeds: 4,
+    seeds: 2,
     faults: &[],
     heals: Heals::ByItself,
 };
@@ -126,7 +126,7 @@ classes! {
     storm {
         weather: Weather::storm(),
         faults: &["connection broken", "connection refused", "doubled", "overtaken", "partition", "relay restarted", "crash"],
-        seeds: 6,
+        seeds: 3,
     }
     storm_and_all_troubles {
         weather: Weather::storm(),
@@ -134,7 +134,7 @@ classes! {
         meanwhile: Meanwhile::DevicesChange,
         faults: &["crash", "sessions reset", "relay forgot", "disk full"],
         heals: Heals::WithTheNextWord,
-        seeds: 6,
+        seeds: 3,
     }
 }
 
@@ -148,7 +148,12 @@ fn live_through(class: &Class, seed: u64) -> BTreeMap<&'static str, u64> {
     for round in 0..ROUNDS {
         for (person, other) in [(alice, bob), (bob, alice)] {
             let device = world.device(person, round % 2);
-            world.say(device, other, &format!("{round}"));
+            // A receipt that a relay accepted and lost is not missed by anybody.
+            if class.troubles.contains(&Trouble::RelayForgets) {
+                world.say_unanswered(device, other, &format!("{round}"));
+            } else {
+                world.say(device, other, &format!("{round}"));
+            }
         }
         if round == ROUNDS / 2 && class.meanwhile == Meanwhile::DevicesChange {
             change_devices(&mut world, bob);
