@@ -89,7 +89,8 @@ impl Heard {
     }
 
     pub(super) fn restore(record: &HeardRecord) -> Option<Self> {
-        let before = record.missing_before.iter().map(|before| Timestamp(*before)).chain(core::iter::repeat(times::LATEST));
+        let before =
+            record.missing_before.iter().map(|before| Timestamp(*before)).chain(core::iter::repeat(times::LATEST));
         Some(Self {
             device: DeviceId::try_from(record.device).ok()?,
             sequence: record.sequence,

@@ -42,7 +42,7 @@ use crate::{
     links::Links,
     mailbox::Mailbox,
     outbox::Outbox,
-    own::{Joining, NewAccount, NewAccountError, Own, Provisioning, RecoverError},
+    own::{Joining, NewAccount, NewAccountError, Own, Provisioning, Published, RecoverError},
     prekeys::Prekeys,
     sessions::Sessions,
     stage::{Changed, Stage},
@@ -65,6 +65,10 @@ pub struct Engine {
     quarantined: u32,
     looked_at_ids: Timestamp,
     looked_at_outbox: Timestamp,
+    /// When the account's manifest was asked for because it is old.
+    looked_at_manifest: Timestamp,
+    /// The manifest that the key server is being given.
+    publishing: Option<Published>,
     /// While something is taken that the other devices know already.
     quiet: bool,
     /// `Ready` was said.
@@ -194,6 +198,8 @@ impl Engine {
             quarantined: 0,
             looked_at_ids: Timestamp(0),
             looked_at_outbox: Timestamp(0),
+            looked_at_manifest: Timestamp(0),
+            publishing: None,
             quiet: false,
             is_ready: false,
             skew: None,

@@ -294,14 +294,7 @@ impl Engine {
     }
 
     /// What another device of this account sent to somebody.
-    fn read_copy(
-        &mut self,
-        from: Device,
-        inner: &Content,
-        encoded: &[u8],
-        now: Timestamp,
-        rng: &mut impl CryptoRng,
-    ) {
+    fn read_copy(&mut self, from: Device, inner: &Content, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
         let Conversation::Account(peer) = inner.conversation else { return };
         let own = self.own.account();
         let ask_at = self.gap_due(&from, now, rng);

@@ -16,7 +16,6 @@ use crate::{
     convert,
     interface::CallId,
     mailbox,
-    own::Published,
     task::Task,
 };
 
@@ -136,7 +135,8 @@ impl Engine {
     }
 
     fn published(&mut self) {
-        self.own.published = Some(Published::of(&self.own.manifest));
+        // What was sent, which need not be what there is by now.
+        self.own.published = self.publishing.take().or(self.own.published);
         self.own.save(&mut self.stage);
     }
 

@@ -77,6 +77,10 @@ impl Engine {
         if !contact.is_wanted() || contact.unaccepted_generation().is_some() || contact.is_deleted() {
             return Err(NotYet::Held);
         }
+        // Nobody believes a device whose manifest has expired: it waits for the renewed one.
+        if self.own.manifest.expires() <= now {
+            return Err(NotYet::Held);
+        }
         let listed = contact.manifest.as_ref().ok_or(NotYet::Objects)?.device(id).ok_or(NotYet::Held)?;
         let listed = listed.keys().identity;
         let place = contact.place(id).cloned().ok_or(NotYet::Place)?;

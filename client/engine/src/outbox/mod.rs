@@ -230,7 +230,8 @@ impl Outbox {
 
     /// Own devices are listed that were not known when these copies were made: they get what was made since.
     pub(crate) fn copies_again(&mut self, own: &AccountId, devices: &[DeviceId], since: Timestamp, stage: &mut Stage) {
-        let copies = |entry: &Entry| entry.audience == Audience::Siblings && entry.sent.is_some() && entry.made >= since;
+        let copies =
+            |entry: &Entry| entry.audience == Audience::Siblings && entry.sent.is_some() && entry.made >= since;
         let keys: Vec<EntryKey> = self.of(own).filter(|(_, entry)| copies(entry)).map(|(key, _)| *key).collect();
         for key in keys {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
