@@ -84,7 +84,8 @@ impl World {
         }
         for (place, page) in shown {
             let known = expected.remove(place).unwrap_or_default();
-            for message in page.iter().filter(|message| !known.contains(&message.id) && !self.may_show(place, message)) {
+            for message in page.iter().filter(|message| !known.contains(&message.id) && !self.may_show(place, message))
+            {
                 verdict.faults.push(format!("{place:?} shows {:?}, which nobody said there", message.text));
             }
             judge_order(place, page, &mut verdict);

@@ -1,13 +1,13 @@
 //! What befalls servers and devices in bad times, beside the weather.
 use std::time::Duration;
 
-use waxwing_engine::store::{Batch, Table, Write};
 use super::{
     World,
     device::DeviceIndex,
     network::{Direction, Event, Server},
     relay::Snapshot,
 };
+use waxwing_engine::store::{Batch, Table, Write};
 
 /// One thing that goes wrong, with whom and for how long by chance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

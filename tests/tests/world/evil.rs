@@ -116,7 +116,10 @@ fn e6_what_a_relay_replays_changes_nothing() {
         world.run_for(MINUTE * 2);
         world.judge().assert();
     }
-    assert!(world.is_told(world.device(bob, 1), Told::Quarantined), "what was for somebody else is put aside, and said");
+    assert!(
+        world.is_told(world.device(bob, 1), Told::Quarantined),
+        "what was for somebody else is put aside, and said"
+    );
     for (person, other) in [(alice, bob), (bob, alice)] {
         for device in world.devices(person).to_vec() {
             world.say(device, other, "and on");

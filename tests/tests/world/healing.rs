@@ -23,24 +23,27 @@ fn e6_a_relay_that_lost_everything_gets_the_mailboxes_again() {
     world.judge().assert();
     // By keys, not by the strangers' lane, which costs work.
     let puts = world.observed().iter().rev().take(20);
-    assert!(puts.filter_map(|seen| match seen.what {
-        What::Put { by_key, .. } => Some(by_key),
-        _ => None,
-    }).all(|by_key| by_key));
+    assert!(
+        puts.filter_map(|seen| match seen.what {
+            What::Put { by_key, .. } => Some(by_key),
+            _ => None,
+        })
+        .all(|by_key| by_key)
+    );
 }
 
 /// A lane that was full has room when its owner was there; nobody waits until what is in it ends.
 #[test]
 fn a_full_lane_takes_the_rest_when_its_owner_was_there() {
-    let mut world = World::with_mailboxes(22, 1, Quota { bytes: 64 << 20, envelopes: 60 });
+    let mut world = World::with_mailboxes(22, 1, Quota { bytes: 64 << 20, envelopes: 200 });
     let (alice, bob) = world.two_friends(1, 1);
     let (a, b) = (world.device(alice, 0), world.device(bob, 0));
     world.switch_off(b);
-    for number in 0..80 {
+    for number in 0..150 {
         world.say(a, bob, &format!("{number}"));
     }
     world.run_for(MINUTE * 20);
-    assert!(world.waiting(b) < 80, "not all of them fit");
+    assert!(world.waiting(b) < 150, "not all of them fit");
     world.switch_on(b);
     world.run_for(MINUTE * 20);
     world.judge().assert();
@@ -72,6 +75,19 @@ fn a_device_that_was_off_for_60_days_goes_on() {
     }
     assert!(world.shows(b, alice, "I am back"), "own devices copy each other");
     assert!(!world.shows(away, alice, "week 0"), "no relay keeps anything for 60 days");
+}
+
+/// A linked device goes on when the manifest that it joined by is over: it asks for the renewed one.
+#[test]
+fn a_linked_device_outlives_the_manifest_that_it_joined_by() {
+    let mut world = World::new(25, 1);
+    let (alice, bob) = world.two_friends(1, 2);
+    world.talk_until_usual(alice, bob);
+    world.run_for(DAY * 65);
+    let linked = world.device(bob, 1);
+    world.say(linked, alice, "still here");
+    world.run_for(MINUTE * 2);
+    world.judge().assert();
 }
 
 /// B8: whoever was away while devices came and went writes to those that there are.

@@ -128,14 +128,6 @@ classes! {
         faults: &["connection broken", "connection refused", "doubled", "overtaken", "partition", "relay restarted", "crash"],
         seeds: 3,
     }
-    storm_and_all_troubles {
-        weather: Weather::storm(),
-        troubles: &Trouble::ALL,
-        meanwhile: Meanwhile::DevicesChange,
-        faults: &["crash", "sessions reset", "relay forgot", "disk full"],
-        heals: Heals::WithTheNextWord,
-        seeds: 3,
-    }
 }
 
 /// A bad minute of a class, from a seed: the faults that happened. Panics with what does not hold after it.
@@ -204,7 +196,9 @@ impl Report {
     fn add(&mut self, seed: u64, outcome: Option<BTreeMap<&'static str, u64>>) {
         self.seeds += 1;
         match outcome {
-            Some(faults) => faults.into_iter().for_each(|(fault, count)| *self.faults.entry(fault).or_default() += count),
+            Some(faults) => {
+                faults.into_iter().for_each(|(fault, count)| *self.faults.entry(fault).or_default() += count)
+            }
             None => self.failed.push(seed),
         }
     }
@@ -253,7 +247,10 @@ fn campaign_of(class: &Class) -> Report {
             let Some(seed) = seed else { return };
             let outcome = catch_unwind(AssertUnwindSafe(|| live_through(class, seed))).ok();
             if outcome.is_none() {
-                eprintln!("to replay: WAXWING_SEED={seed} cargo test --workspace --test world -- matrix::{}", class.name);
+                eprintln!(
+                    "to replay: WAXWING_SEED={seed} cargo test --workspace --test world -- matrix::{}",
+                    class.name
+                );
             }
             report.lock().expect("nobody panics in it").add(seed, outcome);
         }
