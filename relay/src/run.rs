@@ -45,13 +45,14 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
     getrandom::fill(&mut [0; 1]).map_err(|_| RunError::Entropy)?;
     let limits = &config.settings.limits;
     let quota = Quota { bytes: limits.mailbox_bytes, envelopes: limits.mailbox_envelopes };
+    let puts = config.settings.rates.puts_of_mailbox;
     let blobs = BlobRules {
         bytes: limits.blob_bytes,
         total: config.blobs,
         lifetime: limits.blob_lifetime,
         ..BlobRules::default()
     };
-    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, blobs, ..Rules::default() }, now()).await?;
+    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, blobs, puts, ..Rules::default() }, now()).await?;
     let relay = Relay::new(store.clone(), config.settings.clone(), Clock::new(now), &mut UnwrapErr(SysRng));
     let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
     let listener = Arc::new(Listener::bind(config.listen, &key, listening)?);
