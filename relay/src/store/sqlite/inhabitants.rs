@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn lane(number: u32) -> LaneRow {
-        let split = number % 2 == 0;
+        let split = number.is_multiple_of(2);
         let lineage = Lineage {
             pool: if split { Pool::Own } else { Pool::Tokens },
             parent: split.then_some(LaneNumber(number - 1)),
