@@ -92,6 +92,40 @@ for name in ["relay_session", "keyserver_session"]:
         schedule = bytes(byte & 0x3F if at % 5 == 0 else byte for at, byte in enumerate(schedule))
         (folder / f"schedule-{number:02}").write_bytes(schedule)
 
+# Blob streams: steps of three bytes, each an operation on one of two blobs.
+def begin(blob, count, first=None, wrong=False):
+    return bytes([blob << 7, (0 if first is None else 0x40 | first) | wrong << 7, count])
+
+
+def write(blob, length, times=1):
+    return bytes([blob << 7 | times]) + length.to_bytes(2, "big")
+
+
+def read(blob, first, count, kilobytes=16, wrong=False):
+    return bytes([blob << 7 | 6, kilobytes | wrong << 7, first << 3 | count])
+
+
+def step(blob, operation, length=0):
+    return bytes([blob << 7 | operation, 0, length])
+
+
+chunk = write(0, 32_768, 2)
+histories = {
+    "whole": begin(0, 4) + chunk * 4 + step(0, 4) + read(0, 0, 4),
+    "pieces": begin(0, 2) + write(0, 1_000) * 131 + write(0, 72) + step(0, 4) + read(0, 1, 1, 0),
+    "cut": begin(0, 4) + chunk + write(0, 9_000) + step(0, 5) + read(0, 0, 1) + begin(0, 3) + chunk * 3 + step(0, 4),
+    "taken-over": begin(0, 4) + chunk + write(0, 5) + begin(0, 3) + chunk * 3 + step(0, 4) + read(0, 0, 4),
+    "beyond": begin(0, 1) + chunk + write(0, 1) + step(0, 4) + begin(0, 4) + read(0, 0, 2) + read(0, 4, 1),
+    "elsewhere": begin(0, 2, first=1) + begin(0, 0) + begin(0, 4) + chunk * 2 + step(0, 4) + begin(0, 2, first=1) + chunk,
+    "wrong": begin(0, 4, wrong=True) + begin(0, 1) + chunk + step(0, 4) + read(0, 0, 1, wrong=True) + read(0, 0, 0),
+    "two": begin(0, 4) + begin(1, 4) + (chunk + write(1, 32_768, 2)) * 4 + step(1, 4) + read(0, 0, 4) + read(1, 0, 4),
+    "anything": begin(0, 1) + step(0, 7, 64) + bytes(range(64)) + step(0, 4),
+}
+folder = here / "corpus" / "relay_blob_streams"
+folder.mkdir(parents=True, exist_ok=True)
+for name, steps in histories.items():
+    (folder / name).write_bytes(steps)
+
 # An engine: replies and pushes of a server, each as the answer to one of the first calls; and changes of genuine envelopes.
 folder = here / "corpus" / "engine_push"
 folder.mkdir(parents=True, exist_ok=True)

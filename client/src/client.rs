@@ -210,6 +210,12 @@ impl Client {
         *self.condition.borrow()
     }
 
+    /// How it becomes.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes(self.condition.clone())
+    }
+
     /// Waits until it is like that; it may be so already. Cancel-safe.
     ///
     /// # Errors
@@ -286,6 +292,25 @@ impl Client {
         let (answer, answered) = oneshot::channel();
         self.requests.send(request(answer)).await.ok()?;
         answered.await.ok()
+    }
+}
+
+/// Changes of a client's condition. An event changes it as well.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<Condition>);
+
+impl Changes {
+    /// How it is now; [`Self::next`] waits for what comes after.
+    pub fn now(&mut self) -> Condition {
+        *self.0.borrow_and_update()
+    }
+
+    /// Waits until it is not as it was seen last. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Unavailable::Closed`].
+    pub async fn next(&mut self) -> Result<(), Unavailable> {
+        self.0.changed().await.map_err(|_| Unavailable::Closed)
     }
 }
 

@@ -56,12 +56,6 @@ pub enum Event {
         /// Whether it was they who accepted us.
         by_peer: bool,
     },
-    /// What is noted of a contact changed: name, muted, verified, removed.
-    ContactChanged {
-        /// Whose.
-        #[serde(with = "text")]
-        account: AccountId,
-    },
     /// A contact's devices changed by their own word.
     DevicesChanged {
         /// Whose.
@@ -101,6 +95,12 @@ pub enum Event {
         conversation: AccountId,
         /// From which device of theirs.
         device: u8,
+    },
+    /// What the person noted of a contact, or that they are one, changed on another device of this account.
+    ContactChanged {
+        /// Who.
+        #[serde(with = "text")]
+        account: AccountId,
     },
     /// This device is no longer listed by its account.
     Unlisted,

@@ -34,7 +34,7 @@ pub mod store;
 pub use waxwing_engine as engine;
 
 pub use self::{
-    client::{Client, Events, OpenClientError, Settled, Unavailable},
+    client::{Changes, Client, Events, OpenClientError, Settled, Unavailable},
     driver::{CommandFailed, Condition, Down, Options, Reason},
     event::Event,
 };

@@ -11,7 +11,7 @@ use waxwing_net::{
     BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create,
     process::{self, DataFolder, FolderError, SOCKET, Sharing, Signals},
 };
-use waxwing_wire::address::AddressError;
+use waxwing_wire::address::{AddressError, ServerAddress};
 
 use crate::{
     admin::Admin,
@@ -24,22 +24,42 @@ use crate::{
     },
 };
 
-/// Runs a key server until it is told to stop.
+/// Runs a key server as a process of its own until it is told to stop.
 ///
 /// # Errors
 /// [`RunError`]: why it does not run.
 pub fn run(config: &Config) -> Result<(), RunError> {
     process::log("waxwing_keyserver", config.log.name());
-    let folder = DataFolder::open(&config.data, config.sharing)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let outcome = runtime.block_on(serve(config, &folder));
+    let outcome = runtime.block_on(async {
+        let signals = Signals::listen().map_err(RunError::Runtime)?;
+        let ending = Ending { drain: signals.stop(), now: signals.now() };
+        serve(config, ending, |address| say(&address.to_string())).await
+    });
     // What still waits for a disk is not waited for; what was accepted is on it.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
-    let signals = Signals::listen().map_err(RunError::Runtime)?;
+/// How a key server is told to stop.
+#[derive(Debug)]
+pub struct Ending<D, N> {
+    /// Resolves when clients are to be told and given time to go.
+    pub drain: D,
+    /// Resolves when there is no more time.
+    pub now: N,
+}
+
+/// Runs a key server within a process that may do more. `serving` is told its address once clients are answered there.
+///
+/// # Errors
+/// [`RunError`]: why it does not run.
+pub async fn serve(
+    config: &Config,
+    ending: Ending<impl Future<Output = ()>, impl Future<Output = ()>>,
+    serving: impl FnOnce(&ServerAddress) -> io::Result<()>,
+) -> Result<(), RunError> {
+    let folder = DataFolder::open(&config.data, config.sharing)?;
     let key = load_or_create(&folder.file(KEY))?;
     let store = SqliteStore::open(&folder.file(DATABASE)).await?;
     let keyserver = Keyserver::new(store, key.public_key(), config.settings.clone()).await?;
@@ -58,11 +78,11 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
         None => None,
         Some(place) => Some(process::scrape(place, Arc::clone(&admin)).await.map_err(RunError::Metrics)?),
     };
-    say(&address.to_string()).map_err(RunError::Output)?;
+    serving(&address).map_err(RunError::Output)?;
     tracing::info!("serving");
     let stop = async {
         tokio::select! {
-            () = signals.stop() => {}
+            () = ending.drain => {}
             () = admin.drain_asked() => {}
         }
     };
@@ -73,7 +93,7 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
             Drained::Forced(_) => tracing::warn!("stopped; some clients did not go in time"),
         },
         () = expire(&keyserver, &surroundings) => {}
-        () = signals.now() => tracing::warn!("stopped at once"),
+        () = ending.now => tracing::warn!("stopped at once"),
     }
     administration.abort();
     drop(scraping);

@@ -48,7 +48,9 @@ pub use request::{
     Backlog, BlobTransfer, BoundError, ChunkSink, ChunkSource, KeyserverConnection, Pending, Pushes, RelayConnection,
     RequestError, TransferError,
 };
-pub use server::{Accepted, Connection, ConnectionHandle, Counts, Drained, Limits, Listener, ListenerConfig, Retry};
+pub use server::{
+    Accepted, Connection, ConnectionHandle, Counts, Drained, Limits, Listener, ListenerConfig, Pace, Retry,
+};
 pub use service::Service;
 pub use socket::{BindError, Socket};
 pub use source::Source;

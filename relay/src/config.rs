@@ -25,6 +25,10 @@
 //! create_mailbox = [10, 60.0]           # by a source: a burst, and seconds until the next; 0 seconds: no limit
 //! create_register = [64, 60.0]
 //! create_blob = [64, 10.0]
+//! puts = [20000, 0.01]                  # by a source: envelopes, each recipient of a fan-out is one
+//! puts_of_all = [0, 0.0]                # by everybody together; 0 seconds: no limit
+//! puts_of_mailbox = [4000, 0.05]        # what each share of a mailbox takes
+//! handshakes = [1024, 0.1]              # by a source: connections that it begins
 //! blob_bytes = 2147483648               # of one blob; 0: none are taken
 //! blobs_total = 68719476736             # of all blobs together
 //! blob_streams_per_source = 64
@@ -39,7 +43,7 @@ use std::{
 
 use serde::Deserialize;
 use thiserror::Error;
-use waxwing_net::Limits as Peers;
+use waxwing_net::{Limits as Peers, Pace};
 use waxwing_wire::{
     address::{AddressError, Host, ServerAddress},
     keys::ServerPublicKey,
@@ -211,6 +215,10 @@ struct WrittenLimits {
     create_mailbox: WrittenRate,
     create_register: WrittenRate,
     create_blob: WrittenRate,
+    puts: WrittenRate,
+    puts_of_all: WrittenRate,
+    puts_of_mailbox: WrittenRate,
+    handshakes: WrittenRate,
     blob_bytes: u64,
     blobs_total: u64,
     blob_streams_per_source: u32,
@@ -256,6 +264,10 @@ impl Default for WrittenLimits {
             create_mailbox: written(rates.mailboxes),
             create_register: written(rates.registers),
             create_blob: written(rates.blobs),
+            puts: written(rates.puts),
+            puts_of_all: written(rates.puts_of_all),
+            puts_of_mailbox: written(rates.puts_of_mailbox),
+            handshakes: (peers.handshakes_per_source.burst, peers.handshakes_per_source.interval.as_secs_f64()),
             blob_bytes: limits.blob_bytes,
             blobs_total: BlobRules::default().total,
             blob_streams_per_source,
@@ -282,12 +294,19 @@ impl Written {
                 limits.connections_per_source,
                 1..=10_000_000,
             )?,
+            handshakes_per_source: {
+                let Rate { burst, interval } = rate("limits.handshakes", limits.handshakes)?;
+                Pace { burst, interval }
+            },
             ..Peers::default()
         };
         let rates = Rates {
             mailboxes: rate("limits.create_mailbox", limits.create_mailbox)?,
             registers: rate("limits.create_register", limits.create_register)?,
             blobs: rate("limits.create_blob", limits.create_blob)?,
+            puts: rate("limits.puts", limits.puts)?,
+            puts_of_all: rate("limits.puts_of_all", limits.puts_of_all)?,
+            puts_of_mailbox: rate("limits.puts_of_mailbox", limits.puts_of_mailbox)?,
         };
         let blobs = within("limits.blobs_total", limits.blobs_total, 0..=1 << 60)?;
         let blob_streams_per_source =

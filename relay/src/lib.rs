@@ -17,6 +17,7 @@ pub mod ledger;
 #[cfg(feature = "server")]
 pub mod metrics;
 pub mod portable;
+mod rate;
 #[cfg(feature = "server")]
 pub mod run;
 #[cfg(feature = "server")]

@@ -46,12 +46,14 @@ pub fn text(counters: &Counters, counted: Counted, now: Timestamp) -> String {
         ("incoming", counts.incoming),
         ("retried", counts.retried),
         ("refused", counts.refused),
+        ("too_often", counts.too_often),
         ("failed_handshake", counts.failed_handshakes),
         ("connected", counts.connected),
         ("malformed", counts.malformed),
         ("unexpected", counts.unexpected),
         ("too_slow", counts.too_slow),
     ];
+    let limited = counters.limited().map(|(limit, count)| (limit.name().to_owned(), count)).collect();
     let named = |counts: &[(&str, u64)]| counts.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
     let Stats { mailboxes, envelopes: waiting, envelope_bytes, registers, blobs, blob_bytes, open_invitations, .. } =
         stats;
@@ -62,6 +64,7 @@ pub fn text(counters: &Counters, counted: Counted, now: Timestamp) -> String {
             ("requests", "Requests answered without an error", "kind", done),
             ("errors", "Requests and streams answered with an error", "code", failed),
             ("envelopes", "What became of envelopes", "what", named(&envelopes)),
+            ("limited", "Envelopes that came too often, by whose bucket was empty", "whose", limited),
             ("connections", "What became of connections", "what", named(&connections)),
         ],
         gauges: [
@@ -91,7 +94,7 @@ type Family = (&'static str, &'static str, &'static str, Vec<(String, u64)>);
 
 #[derive(Debug)]
 struct Snapshot {
-    families: [Family; 4],
+    families: [Family; 5],
     gauges: [(&'static str, &'static str, u64); 10],
     commits: Commits,
 }

@@ -13,7 +13,10 @@ use waxwing_net::{
     BindError, Drained, KeyFileError, Listener, ListenerConfig, Service, load_or_create,
     process::{self, DataFolder, FolderError, SOCKET, Sharing, Signals},
 };
-use waxwing_wire::{address::AddressError, time::Timestamp};
+use waxwing_wire::{
+    address::{AddressError, ServerAddress},
+    time::Timestamp,
+};
 
 use crate::{
     admin::Admin,
@@ -24,34 +27,55 @@ use crate::{
     store::{BlobRules, OpenError, Quota, Rules, SqliteStore, Store},
 };
 
-/// Runs a relay until it is told to stop.
+/// Runs a relay as a process of its own until it is told to stop.
 ///
 /// # Errors
 /// [`RunError`]: why it does not run.
 pub fn run(config: &Config) -> Result<(), RunError> {
     process::log("waxwing_relay", config.log.name());
-    let folder = DataFolder::open(&config.data, Sharing::Alone)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let outcome = runtime.block_on(serve(config, &folder));
+    let outcome = runtime.block_on(async {
+        let signals = Signals::listen().map_err(RunError::Runtime)?;
+        let ending = Ending { drain: signals.stop(), now: signals.now() };
+        serve(config, ending, |address| say(&address.to_string())).await
+    });
     // What still waits for a disk is not waited for; what was accepted is on it.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
-    let signals = Signals::listen().map_err(RunError::Runtime)?;
+/// How a relay is told to stop.
+#[derive(Debug)]
+pub struct Ending<D, N> {
+    /// Resolves when clients are to be told and given time to go.
+    pub drain: D,
+    /// Resolves when there is no more time.
+    pub now: N,
+}
+
+/// Runs a relay within a process that may do more. `serving` is told its address once clients are answered there.
+///
+/// # Errors
+/// [`RunError`]: why it does not run.
+pub async fn serve(
+    config: &Config,
+    ending: Ending<impl Future<Output = ()>, impl Future<Output = ()>>,
+    serving: impl FnOnce(&ServerAddress) -> io::Result<()>,
+) -> Result<(), RunError> {
+    let folder = DataFolder::open(&config.data, Sharing::Alone)?;
     let key_file = folder.file(KEY);
     let key = load_or_create(&key_file)?;
     getrandom::fill(&mut [0; 1]).map_err(|_| RunError::Entropy)?;
     let limits = &config.settings.limits;
     let quota = Quota { bytes: limits.mailbox_bytes, envelopes: limits.mailbox_envelopes };
+    let puts = config.settings.rates.puts_of_mailbox;
     let blobs = BlobRules {
         bytes: limits.blob_bytes,
         total: config.blobs,
         lifetime: limits.blob_lifetime,
         ..BlobRules::default()
     };
-    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, blobs, ..Rules::default() }, now()).await?;
+    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, blobs, puts, ..Rules::default() }, now()).await?;
     let relay = Relay::new(store.clone(), config.settings.clone(), Clock::new(now), &mut UnwrapErr(SysRng));
     let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
     let listener = Arc::new(Listener::bind(config.listen, &key, listening)?);
@@ -63,11 +87,11 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
         None => None,
         Some(place) => Some(process::scrape(place, Arc::clone(&admin)).await.map_err(RunError::Metrics)?),
     };
-    say(&address.to_string()).map_err(RunError::Output)?;
+    serving(&address).map_err(RunError::Output)?;
     tracing::info!("serving");
     let stop = async {
         tokio::select! {
-            () = signals.stop() => {}
+            () = ending.drain => {}
             () = admin.drain_asked() => {}
         }
     };
@@ -78,7 +102,7 @@ async fn serve(config: &Config, folder: &DataFolder) -> Result<(), RunError> {
             Drained::Forced(_) => tracing::warn!("stopped; some clients did not go in time"),
         },
         () = expire(&relay) => {}
-        () = signals.now() => tracing::warn!("stopped at once"),
+        () = ending.now => tracing::warn!("stopped at once"),
     }
     administration.abort();
     drop(scraping);

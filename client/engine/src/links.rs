@@ -307,7 +307,7 @@ impl<T: Ord + Clone> Links<T> {
     }
 
     /// When [`Self::tidy`] or a wait has something to do.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let calls = self.calls.values().filter(|call| call.link.is_some());
         let calls = calls.map(|call| call.asked.saturating_add(times::CALL));
         let links = self.links.iter().filter_map(|(link, connection)| match connection.state {
@@ -317,7 +317,7 @@ impl<T: Ord + Clone> Links<T> {
             State::Up { last_used, .. } => Some(last_used.saturating_add(times::IDLE)),
         });
         let waits = self.waits.values().map(|wait| wait.until);
-        calls.chain(links).chain(waits).min()
+        calls.chain(links).chain(waits).filter(|at| *at > now).min()
     }
 }
 

@@ -17,8 +17,8 @@ use waxwing_wire::{
     keys::IntroductionToken,
     pow::{Nonce, Puzzle},
     relay::{
-        Ack, AddLane, Authenticate, CreateMailbox, EndLane, LaneNumber, NewLane, OwnerKey, RelayReply, RelayRequest,
-        RotateLane, Subscribe,
+        Ack, AddLane, Authenticate, CreateMailbox, EndLane, LaneKind, LaneNumber, MailboxState, NewLane, OwnerKey,
+        RelayReply, RelayRequest, RotateLane, Subscribe,
     },
     time::Timestamp,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Mailbox {
     nonce: Option<Nonce>,
     to_ack: BTreeSet<u64>,
     in_ack: Vec<u64>,
+    /// The relay said that it does not know it: what lanes it has is asked.
+    is_doubted: bool,
     /// The hash that the contacts' lane is being given.
     rotating_to: Option<LaneHash>,
 }
@@ -96,6 +98,7 @@ impl Mailbox {
             nonce: None,
             to_ack: BTreeSet::new(),
             in_ack: Vec::new(),
+            is_doubted: false,
             rotating_to: None,
         }
     }
@@ -175,6 +178,8 @@ impl Mailbox {
             let Some((exporter, _)) = links.binding(&link) else { return };
             let authenticate = Authenticate { mailbox: self.id(), signature: self.owner.prove(exporter) };
             ask(links, link, Task::Authenticate, RelayRequest::Authenticate(authenticate), now, stage);
+        } else if self.is_doubted {
+            ask(links, link, Task::MailboxState, RelayRequest::MailboxState, now, stage);
         } else if let Some((lane, request)) = self.missing_lane(own) {
             if lane == Lane::Contacts {
                 self.rotating_to = Some(request.hash);
@@ -301,8 +306,20 @@ impl Mailbox {
                 return Err(error);
             }
             (Task::Authenticate, Ok(RelayReply::Done)) => self.authenticated = true,
+            (Task::Authenticate, Err(error)) if error.code == ErrorCode::Refused => {
+                // The relay lost it. The same owner key makes the same mailbox again; one that was closed stays so.
+                (self.created, self.is_doubted) = (false, true);
+                self.save(stage);
+                return Err(error);
+            }
             (Task::AddLane(lane), Ok(RelayReply::LaneAdded(added))) => self.added(lane, added.lane.0, stage),
             (Task::RotateLane, Ok(RelayReply::LaneAdded(added))) => self.added(Lane::Contacts, added.lane.0, stage),
+            (Task::MailboxState, Ok(RelayReply::MailboxState(state))) => self.take_state(&state, stage),
+            (Task::AddLane(_), Err(error)) if error.code == ErrorCode::LaneExists => {
+                // An answer was lost, with what it said.
+                self.is_doubted = true;
+                return Err(error);
+            }
             (Task::Subscribe, Ok(RelayReply::Subscribed(_))) => self.subscribed = true,
             (Task::Ack, Ok(RelayReply::Done)) => {
                 for sequence in self.in_ack.drain(..) {
@@ -321,6 +338,26 @@ impl Mailbox {
             (_, Ok(_)) => return Err(ErrorCode::Unexpected.into()),
         }
         Ok(())
+    }
+
+    /// What the relay has is what counts: lanes that it does not know are made again.
+    fn take_state(&mut self, state: &MailboxState, stage: &mut Stage) {
+        let number = |wanted: LaneKind, known: u32| {
+            let mut open = state.lanes.iter().filter(|lane| lane.kind == wanted && lane.ends.is_none());
+            let same = open.clone().any(|lane| lane.lane.0 == known);
+            if same { known } else { open.next().map_or(0, |lane| lane.lane.0) }
+        };
+        let [contacts, groups, own] = self.lanes;
+        let of_contacts = number(LaneKind::Contacts, contacts);
+        if of_contacts != contacts {
+            // Whatever key it takes: it gets the one that counts.
+            self.contacts_hash.clear();
+        }
+        self.lanes = [of_contacts, number(LaneKind::Groups, groups), number(LaneKind::Own, own)];
+        let is_there = |lane: u32| state.lanes.iter().any(|there| there.lane.0 == lane);
+        self.tokens.iter_mut().filter(|token| !is_there(token.lane)).for_each(|token| token.lane = 0);
+        self.is_doubted = false;
+        self.save(stage);
     }
 
     pub(crate) fn solved(&mut self, nonce: Nonce) {

@@ -169,6 +169,8 @@ record!(
         owed_at: u64,
         #[prost(uint32, tag = "25")]
         came_by: u32,
+        #[prost(message, repeated, tag = "29")]
+        copied: Vec<HeardRecord>,
         #[prost(bool, tag = "26")]
         owes_secret: bool,
         #[prost(message, optional, tag = "27")]
@@ -237,6 +239,10 @@ record!(
         sent: u64,
         #[prost(uint64, repeated, tag = "5")]
         missing: Vec<u64>,
+        #[prost(uint64, tag = "6")]
+        ask_at: u64,
+        #[prost(uint64, repeated, tag = "7")]
+        missing_before: Vec<u64>,
     }
 );
 
@@ -257,6 +263,8 @@ record!(
         renew: bool,
         #[prost(uint64, tag = "7")]
         begun: u64,
+        #[prost(uint64, tag = "8")]
+        ask_at: u64,
     }
 );
 

@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     /// When the answer that acknowledges their session is due.
     pub(crate) answer_at: Option<Timestamp>,
     pub(crate) repaired: Timestamp,
+    /// When it is asked to send again what could not be opened; it was asked too lately for that.
+    pub(crate) ask_at: Option<Timestamp>,
     /// The session is to be begun anew with a fresh bundle.
     pub(crate) renew: bool,
     /// When the session that nobody acknowledged was begun.
@@ -76,18 +78,26 @@ impl Sessions {
         self.0.iter_mut()
     }
 
-    /// Forgets everything shared with the devices of an account that are not listed.
-    pub(crate) fn retain(&mut self, account: &AccountId, listed: impl Fn(DeviceId) -> bool, stage: &mut Stage) {
+    /// Forgets everything shared with the devices of an account that are not listed. Their identity keys, as far as they were used.
+    pub(crate) fn retain(
+        &mut self,
+        account: &AccountId,
+        listed: impl Fn(DeviceId) -> bool,
+        stage: &mut Stage,
+    ) -> Vec<IdentityKey> {
         let gone = self.0.keys().filter(|(of, device)| of == account && !listed(*device));
         let gone: Vec<Device> = gone.copied().collect();
+        let mut identities = Vec::new();
         for device in gone {
             if let Some(peer) = self.0.remove(&device) {
+                identities.extend(peer.identity);
                 for (key, _) in peer.session.records() {
                     stage.delete(Table::Session, record_key(&device, key.as_bytes()));
                 }
                 stage.delete(Table::Peer, device_key(&device));
             }
         }
+        identities
     }
 
     /// Every record, as if all had changed.
@@ -101,9 +111,9 @@ impl Sessions {
         }
     }
 
-    /// The earliest answer.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.0.values().filter_map(|peer| peer.answer_at).min()
+    /// The earliest answer, or question.
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.0.values().flat_map(|peer| [peer.answer_at, peer.ask_at]).flatten().filter(|at| *at > now).min()
     }
 
     /// Restores from the records of both tables, in the order of their keys.
@@ -145,6 +155,7 @@ impl Peer {
             heard: Timestamp(0),
             answer_at: None,
             repaired: Timestamp(0),
+            ask_at: None,
             renew: false,
             begun: Timestamp(0),
             budget: waxwing_protocol::Budget::default(),
@@ -167,6 +178,11 @@ impl Peer {
         let known = self.identity.filter(|known| convert::untyped(&known.to_bytes()) == listed.as_bytes());
         self.identity = known.or_else(|| convert::identity_key(listed));
         self.identity
+    }
+
+    /// The device's key, found to be the one that its manifest lists.
+    pub(crate) const fn found_identity(&mut self, identity: IdentityKey) {
+        self.identity = Some(identity);
     }
 
     /// Whether it gets again what it asks for: each time costs us everything that it may have missed. A device asks once in
@@ -202,6 +218,7 @@ impl Peer {
             repaired: self.repaired.0,
             renew: self.renew,
             begun: self.begun.0,
+            ask_at: self.ask_at.map_or(0, |at| at.0),
         };
         stage.put_message(Table::Peer, device_key(device), &record);
     }
@@ -214,6 +231,7 @@ impl Peer {
         self.repaired = Timestamp(record.repaired);
         self.renew = record.renew;
         self.begun = Timestamp(record.begun);
+        self.ask_at = (record.ask_at != 0).then_some(Timestamp(record.ask_at));
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Task {
     MailboxWork,
     CreateMailbox,
     Authenticate,
+    /// Which lanes there are.
+    MailboxState,
     AddLane(Lane),
     /// The contacts' lane gets the secret that counts.
     RotateLane,

@@ -54,8 +54,12 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 pub(crate) const IDLE: Duration = Duration::from_secs(20);
 /// The first wait after a failure, and the longest.
 pub(crate) const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A put that found a full lane is tried again after so long at most, whatever the relay says.
+pub(crate) const LANE_FULL: Duration = Duration::from_secs(5 * MINUTE);
 /// A session with one device is repaired at most so often.
 pub(crate) const REPAIR: Duration = Duration::from_secs(10 * MINUTE);
+/// What is missing in a device's count is waited for between these, before the device is asked for it.
+pub(crate) const GAP_DELAY: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(40));
 /// Clocks further apart are shown.
 pub(crate) const SKEW_SHOWN: Duration = Duration::from_secs(5 * MINUTE);
 

@@ -14,6 +14,8 @@ pub struct Counts {
     pub retried: u64,
     /// Of those, turned away: too many, or draining.
     pub refused: u64,
+    /// Turned away: their source begins too many.
+    pub too_often: u64,
     /// Handshakes that failed or took too long.
     pub failed_handshakes: u64,
     /// Handshakes that were completed.
@@ -33,6 +35,7 @@ pub(crate) struct Counters {
     incoming: AtomicU64,
     retried: AtomicU64,
     refused: AtomicU64,
+    too_often: AtomicU64,
     failed_handshakes: AtomicU64,
     connected: AtomicU64,
     malformed: AtomicU64,
@@ -51,6 +54,10 @@ impl Counters {
 
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn too_often(&self) {
+        self.too_often.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn failed_handshake(&self) {
@@ -76,6 +83,7 @@ impl Counters {
             incoming: self.incoming.load(Relaxed),
             retried: self.retried.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            too_often: self.too_often.load(Relaxed),
             failed_handshakes: self.failed_handshakes.load(Relaxed),
             connected: self.connected.load(Relaxed),
             malformed: self.malformed.load(Relaxed),

@@ -3,7 +3,7 @@
 //! ```text
 //! datagram ─▶ Incoming ─▶ retry? refuse? ─▶ handshake (deadline) ─▶ Connection ─▶ accept()
 //! ```
-//! Invariants: a source has bounded connections, and everybody together bounded handshakes; under load an address proves itself
+//! Invariants: a source has bounded connections and begins them at a bounded rate, and everybody together bounded handshakes; under load an address proves itself
 //! before anything is spent on it; nothing about a peer is logged.
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,11 +28,14 @@ use crate::{
 
 mod connection;
 mod counts;
+mod pace;
 mod places;
 
 pub use connection::{Accepted, Connection, ConnectionHandle};
 pub(crate) use counts::Counters;
 pub use counts::Counts;
+pub use pace::Pace;
+use pace::Paces;
 pub(crate) use places::Place;
 use places::Places;
 
@@ -71,6 +74,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one [`crate::Source`]: 1,024 (many people share an IPv4 address).
     pub connections_per_source: usize,
+    /// Connections that one source begins: 1,024 at once, as many as it may have, and 10 a second.
+    pub handshakes_per_source: Pace,
     /// Handshakes at once: 1,024.
     pub handshakes: usize,
     /// When an address must prove itself first.
@@ -92,6 +97,7 @@ impl Default for Limits {
         Self {
             connections: 100_000,
             connections_per_source: 1_024,
+            handshakes_per_source: Pace { burst: 1_024, interval: Duration::from_millis(100) },
             handshakes: 1_024,
             retry: Retry::Above(64),
             handshake: Duration::from_secs(10),
@@ -139,6 +145,7 @@ impl Listener {
         let endpoint = socket.into_endpoint(Some(quic_config(&leaves, &config)?))?;
         let local = endpoint.local_addr()?;
         let (draining, _) = watch::channel(false);
+        let paces = Paces::new(config.limits.handshakes_per_source);
         let shared = Arc::new(Shared {
             endpoint,
             local,
@@ -147,6 +154,7 @@ impl Listener {
             config,
             sources: Sources::default(),
             places: Places::default(),
+            paces,
             counters: Arc::default(),
             draining,
         });
@@ -231,6 +239,7 @@ struct Shared {
     config: ListenerConfig,
     sources: Sources,
     places: Places,
+    paces: Paces,
     counters: Arc<Counters>,
     draining: watch::Sender<bool>,
 }
@@ -270,6 +279,10 @@ async fn accept_all(shared: Arc<Shared>, accepted: mpsc::Sender<Connection>) {
                 shared.counters.refused();
                 incoming.refuse();
             }
+            Judgement::TooOften => {
+                shared.counters.too_often();
+                incoming.refuse();
+            }
             Judgement::Accept(place) => {
                 let _ = handshakes.spawn(handshake(Arc::clone(&shared), incoming, place, accepted.clone()));
             }
@@ -280,6 +293,7 @@ async fn accept_all(shared: Arc<Shared>, accepted: mpsc::Sender<Connection>) {
 enum Judgement {
     Retry,
     Refuse,
+    TooOften,
     Accept(Place),
 }
 
@@ -300,6 +314,9 @@ fn judge(shared: &Shared, incoming: &Incoming, handshakes: usize) -> Judgement {
         return Judgement::Refuse;
     }
     let source = shared.sources.of(incoming.remote_address().ip());
+    if !shared.paces.take(source, validated) {
+        return if validated { Judgement::TooOften } else { Judgement::Retry };
+    }
     match shared.places.take(source, limits.connections_per_source, limits.connections) {
         Some(place) => Judgement::Accept(place),
         // Only who proved its address is told that it has too many connections; anybody can write another's address.

@@ -179,3 +179,58 @@ async fn e4_a_handshake_that_stops_halfway_is_given_up() {
     assert_eq!((counts.failed_handshakes, counts.open), (2, 0));
     assert!(connect(&honest).await.ended().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn e3_a_source_begins_so_many_connections_and_others_still_begin_theirs() {
+    let network = Network::new(1);
+    let pace = crate::Pace { burst: 3, interval: Duration::from_secs(60) };
+    let limits = Limits { handshakes_per_source: pace, ..Limits::default() };
+    let listener = listen(&network, Service::Relay, limits);
+    let greedy = client(&network, 1);
+    let accept = async || drop(listener.accept().await.unwrap());
+    // Ended at once, so that places are no matter. Three at once, and three more once the address has proved itself.
+    for _ in 0..6 {
+        drop(connect(&greedy).await);
+        accept().await;
+    }
+    let error = greedy.connect(&server_address(), Service::Relay, Trust::Configured).await.unwrap_err();
+    assert_eq!(error.reason(), crate::AttemptError::Refused);
+    let counts = listener.counts();
+    assert_eq!((counts.retried, counts.too_often, counts.refused), (4, 1, 0));
+    drop(connect(&client(&network, 2)).await);
+    accept().await;
+    assert_eq!(listener.counts().retried, 4, "another one is not even asked to prove itself");
+    sleep(Duration::from_secs(60)).await;
+    drop(connect(&greedy).await);
+    accept().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn e1_first_packets_in_anothers_name_cost_it_one_round_trip_and_no_connection() {
+    let network = Network::new(1);
+    let listener = listen(&network, Service::Relay, Limits::default());
+    network.record();
+    // From the address of an honest client, ports of it that never say a second word.
+    for port in 0..100 {
+        let mut spoofed = place(1);
+        spoofed.set_port(2_000 + port);
+        let quiet = Client::on(network.socket(spoofed).unwrap(), ClientConfig::default()).unwrap();
+        let (address, begin) = (server_address(), Instant::now());
+        let dialling = tokio::spawn(async move {
+            let _ = quiet.connect(&address, Service::Relay, Trust::Configured).await;
+        });
+        while sent_by(&network.recorded(), spoofed).is_empty() && begin.elapsed() < Duration::from_secs(1) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(15)).await;
+        network.cut(spoofed);
+        dialling.abort();
+    }
+    sleep(Duration::from_millis(100)).await;
+    let counts = listener.counts();
+    assert_eq!((counts.open, counts.too_often, counts.refused), (64, 0, 0), "{counts:?}");
+    assert!(counts.retried >= 36, "{counts:?}");
+    let honest = connect(&client(&network, 1)).await;
+    assert!(honest.ended().is_none());
+    assert!(listener.counts().retried > counts.retried, "it was asked to prove itself");
+}

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
+use super::agreements::Agreements;
 use super::envelope::EnvelopeSize;
 use super::error::OpenError;
 use super::received::ContentIn;
@@ -61,9 +62,17 @@ impl SealedMessage {
     /// # Errors
     /// [`OpenError`]; nothing is known about who sent it.
     pub fn open(&self, recipient: &IdentityKeyPair) -> Result<ContentIn, OpenError> {
+        self.open_with(recipient, &mut Agreements::new())
+    }
+
+    /// As [`Self::open`], without computing again what the two identity keys agree on if that is kept (version 2).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(&self, recipient: &IdentityKeyPair, agreements: &mut Agreements) -> Result<ContentIn, OpenError> {
         match &self.0 {
             Form::V1(message) => message.open(recipient.pair()),
-            Form::V2 { header, shared } => v2::open(header, shared, recipient.pair()),
+            Form::V2 { header, shared } => v2::open(header, shared, recipient.pair(), agreements),
         }
     }
 }

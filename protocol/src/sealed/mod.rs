@@ -22,6 +22,7 @@
 //!
 //! A sealed message can be delivered again, and opens again: the session inside is what notices.
 
+mod agreements;
 mod certificate;
 mod content;
 mod envelope;
@@ -37,6 +38,7 @@ mod trust;
 mod v1;
 mod v2;
 
+pub use self::agreements::Agreements;
 pub use self::certificate::{
     Issuer, REVOKED_SERVER_ID, Sender, SenderCertificate, SenderCertificateIn, ServerCertificate, ServerCertificateIn,
     ServerReference,

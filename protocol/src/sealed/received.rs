@@ -9,6 +9,7 @@ use super::error::VerifyError;
 use super::proto::ContentBody;
 use super::trust::Trust;
 use crate::address::DeviceAddress;
+use crate::curve::{Decoded, EncodedKey, IdentityKey};
 use crate::message::framing;
 use crate::message::{DecodeError, PlaintextContent, PreKeySignalMessage, SenderKeyMessage, SignalMessage};
 use crate::time::Timestamp;
@@ -62,12 +63,20 @@ pub enum Message {
 impl ContentIn {
     /// Parses the protobuf (spec §8.3).
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_with(bytes, |_| None)
+    }
+
+    /// As [`Self::decode`], with the point of an identity key that was decoded before.
+    pub(super) fn decode_with(
+        bytes: &[u8],
+        known: impl FnOnce(EncodedKey) -> Option<Decoded<IdentityKey>>,
+    ) -> Result<Self, DecodeError> {
         framing::check_length(bytes, 0)?;
         let body: ContentBody = framing::decode(bytes)?;
         let kind = ContentKind::from_number(framing::require(body.kind, "type")?)?;
         let certificate = framing::require(body.sender_certificate, "sender_certificate")?;
         let message = framing::require(body.content, "content")?;
-        let certificate = SenderCertificateIn::decode(&certificate)?;
+        let certificate = SenderCertificateIn::decode_with(&certificate, known)?;
         let hint = ContentHint::from_number(body.content_hint.unwrap_or(0));
         let group_id = body.group_id.filter(|id| !id.is_empty());
         Ok(Self { certificate, payload: Payload { kind, message, hint, group_id } })

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use rand_core::CryptoRng;
 
+use super::agreements::Agreements;
 use super::content::Content;
 use super::error::SealError;
 use super::v2::{Header, Seal};
@@ -90,7 +91,7 @@ impl Content<'_> {
         sent::check(recipients, excluded)?;
         let seal = Seal::generate(rng);
         let shared = seal.shared(self)?;
-        let headers = headers(&seal, sender, recipients, |recipient| &recipient.identity_key)?;
+        let headers = headers(&seal, sender, recipients, |recipient| &recipient.identity_key, &Agreements::new())?;
         sent::encode(recipients, &headers, excluded, &shared)
     }
 
@@ -105,10 +106,24 @@ impl Content<'_> {
         recipients: &[IdentityKey],
         rng: &mut impl CryptoRng,
     ) -> Result<FanOut, SealError> {
+        self.seal_fan_out_with(sender, recipients, &Agreements::new(), rng)
+    }
+
+    /// As [`Self::seal_fan_out`], byte for byte, without computing again what two identity keys agree on if that is kept.
+    ///
+    /// # Errors
+    /// As [`Self::seal_fan_out`].
+    pub fn seal_fan_out_with(
+        &self,
+        sender: &IdentityKeyPair,
+        recipients: &[IdentityKey],
+        agreements: &Agreements,
+        rng: &mut impl CryptoRng,
+    ) -> Result<FanOut, SealError> {
         self.check_sender(sender)?;
         let seal = Seal::generate(rng);
         let shared = seal.shared(self)?;
-        let headers = headers(&seal, sender, recipients, |key| key)?;
+        let headers = headers(&seal, sender, recipients, |key| key, agreements)?;
         Ok(FanOut { shared, headers })
     }
 
@@ -124,10 +139,14 @@ fn headers<R: Sync>(
     sender: &IdentityKeyPair,
     recipients: &[R],
     key: impl Fn(&R) -> &IdentityKey + Sync,
+    agreements: &Agreements,
 ) -> Result<Vec<Header>, SealError> {
     let header = |recipient: &R| {
-        let point = key(recipient).encoded().point().ok()?;
-        seal.header(sender.pair(), &point).ok()
+        let key = key(recipient).encoded();
+        // A key that is kept was decoded before.
+        let known = agreements.decoded(sender.pair(), key).map(|decoded| decoded.point);
+        let point = known.map_or_else(|| key.point().ok(), Some)?;
+        seal.header(sender.pair(), &point, agreements.kept(sender.pair(), key)).ok()
     };
     let headers = parallel::map(recipients, header).into_iter().enumerate();
     headers.map(|(index, header)| header.ok_or(SealError::RecipientKey { index })).collect()

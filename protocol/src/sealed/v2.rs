@@ -14,6 +14,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::agreements::Agreements;
 use super::content::Content;
 use super::error::{OpenError, SealError};
 use super::received::ContentIn;
@@ -86,13 +87,23 @@ impl Seal {
         Ok(shared)
     }
 
-    pub(super) fn header(&self, sender: &KeyPair, recipient: &Point) -> Result<Header, NonContributory> {
+    /// `kept` is what sender and recipient agree on, if it was computed before.
+    pub(super) fn header(
+        &self,
+        sender: &KeyPair,
+        recipient: &Point,
+        kept: Option<&SharedSecret>,
+    ) -> Result<Header, NonContributory> {
         let parties = Parties {
             ephemeral: EncodedKey::from_point(self.ephemeral.public()),
             recipient: EncodedKey::from_point(recipient),
         };
         let c = parties.mask(&self.ephemeral.agree(recipient)?, &self.message_key.0);
-        let at = parties.tag(&sender.agree(recipient)?, &c, &EncodedKey::from_point(sender.public()));
+        let sender_key = EncodedKey::from_point(sender.public());
+        let at = match kept {
+            Some(secret) => parties.tag(secret, &c, &sender_key),
+            None => parties.tag(&sender.agree(recipient)?, &c, &sender_key),
+        };
         let mut header = [0; Header::LEN];
         let (left, right) = header.split_at_mut(32);
         left.copy_from_slice(c.as_slice());
@@ -102,7 +113,12 @@ impl Seal {
 }
 
 /// Opens the shared part with the header made for `recipient`; `shared` has [`MIN_SHARED_LEN`] bytes or more.
-pub(super) fn open(header: &Header, shared: &[u8], recipient: &KeyPair) -> Result<ContentIn, OpenError> {
+pub(super) fn open(
+    header: &Header,
+    shared: &[u8],
+    recipient: &KeyPair,
+    agreements: &mut Agreements,
+) -> Result<ContentIn, OpenError> {
     let (ephemeral, ciphertext) = shared.split_first_chunk::<EPHEMERAL_LEN>().ok_or(OpenError::Forged)?;
     let (ciphertext, tag) = ciphertext.split_last_chunk::<TAG_LEN>().ok_or(OpenError::Forged)?;
     let (c, at) = header.0.split_first_chunk::<32>().ok_or(OpenError::Forged)?;
@@ -118,11 +134,12 @@ pub(super) fn open(header: &Header, shared: &[u8], recipient: &KeyPair) -> Resul
 
     let mut content = ciphertext.to_vec();
     decrypt_detached(&seal.cipher_key, &NONCE, &[], &mut content, tag).map_err(|_| OpenError::Forged)?;
-    let content = ContentIn::decode(&content).map_err(OpenError::Content)?;
+    let known = |key| agreements.decoded(recipient, key);
+    let content = ContentIn::decode_with(&content, known).map_err(OpenError::Content)?;
 
     let sender = content.certificate().decoded_identity_key();
-    let secret = recipient.agree(&sender.point).map_err(|_| OpenError::Forged)?;
-    let expected = parties.tag(&secret, c, &sender.key.encoded());
+    let secret = agreements.of(recipient, sender).map_err(|_| OpenError::Forged)?;
+    let expected = parties.tag(secret, c, &sender.key.encoded());
     if expected.ct_eq(at).into() { Ok(content) } else { Err(OpenError::Forged) }
 }
 

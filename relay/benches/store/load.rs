@@ -11,7 +11,10 @@ use std::{
 
 use cpu_time::ProcessTime;
 use tempfile::TempDir;
-use waxwing_relay::store::{Life, NewEnvelope, NewMailbox, Quota, Rules, SqliteStore, Store, Via};
+use waxwing_relay::{
+    service::Rate,
+    store::{Life, NewEnvelope, NewMailbox, Quota, Rules, SqliteStore, Store, Via},
+};
 use waxwing_wire::{
     delivery::LaneHash,
     id::{DeliveryId, MailboxId},
@@ -25,7 +28,7 @@ pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 pub(crate) const BYTES: usize = 2_560;
 
 pub(crate) fn rules() -> Rules {
-    Rules { quota: Quota { bytes: 1 << 40, envelopes: u32::MAX }, ..Rules::default() }
+    Rules { quota: Quota { bytes: 1 << 40, envelopes: u32::MAX }, puts: Rate::UNLIMITED, ..Rules::default() }
 }
 
 pub(crate) struct Load {

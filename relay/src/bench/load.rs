@@ -9,9 +9,10 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::task::JoinSet;
-use waxwing_net::RelayConnection;
+use waxwing_net::{RelayConnection, RequestError};
 use waxwing_wire::{
     delivery::DeliveryKey,
+    frame::ErrorCode,
     id::{DeliveryId, MailboxId},
     padding::{EnvelopeHeader, SharedPart},
     relay::{Ack, FanOut, Outcome, Outcomes, Recipients, RelayPush, RelayReply, RelayRequest, Subscribe, Ttl},
@@ -170,7 +171,7 @@ async fn receiving(
                 None => return Err("the connection ended".into()),
             },
             Some((done, count)) = acks.next(), if !acks.is_empty() => {
-                let done: Result<RelayReply, waxwing_net::RequestError> = done;
+                let done: Result<RelayReply, RequestError> = done;
                 if done != Ok(RelayReply::Done) {
                     return Err(format!("not acked: {done:?}"));
                 }
@@ -273,11 +274,33 @@ fn fan_out(most: usize) -> Result<FanOut, String> {
 /// So many puts a second whatever becomes of them; times from when each was due, so that one that waits is not left out.
 pub(super) async fn open_loop(place: &Place, plan: &Plan, rate: u32) -> Result<Times, String> {
     let (client, connection) = place.connect().await?;
+    let Offered { accepted, refused, .. } = offer(&connection, place.people, plan.time, rate).await?;
+    drop(connection);
+    client.close().await;
+    if refused > 0 { Err(format!("{refused} were not accepted")) } else { Ok(accepted) }
+}
+
+/// What became of an open loop.
+pub(super) struct Offered {
+    pub(super) accepted: Times,
+    /// Came too often.
+    pub(super) refused: u64,
+    pub(super) took: Duration,
+}
+
+/// The same over a connection, to so many mailboxes.
+pub(super) async fn offer(
+    connection: &RelayConnection,
+    people: usize,
+    time: Duration,
+    rate: u32,
+) -> Result<Offered, String> {
+    let mut refused = 0_u64;
     let interval = Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::from_secs(1));
     let (begun, mut open, mut times) = (Instant::now(), FuturesUnordered::new(), Vec::new());
     let mut due = begun;
     loop {
-        let goes_on = begun.elapsed() < plan.time;
+        let goes_on = begun.elapsed() < time;
         if !goes_on && open.is_empty() {
             break;
         }
@@ -285,7 +308,7 @@ pub(super) async fn open_loop(place: &Place, plan: &Plan, rate: u32) -> Result<T
             biased;
             () = tokio::time::sleep_until(due.into()), if goes_on => {
                 let number = next();
-                let to = usize::try_from(number).unwrap_or(0).checked_rem(place.people).unwrap_or(0);
+                let to = usize::try_from(number).unwrap_or(0).checked_rem(people).unwrap_or(0);
                 let pending = connection.submit(RelayRequest::Put(put(mailbox(to), number)?)).await;
                 let (pending, since) = (pending.map_err(|error| error.to_string())?, due);
                 open.push(async move { (pending.await, since.elapsed()) });
@@ -293,11 +316,12 @@ pub(super) async fn open_loop(place: &Place, plan: &Plan, rate: u32) -> Result<T
             }
             Some((outcome, took)) = open.next(), if !open.is_empty() => match outcome {
                 Ok(RelayReply::Done) => times.push(took),
+                Err(RequestError::Server(error)) if error.code == ErrorCode::RateLimited => {
+                    refused = refused.saturating_add(1);
+                }
                 other => return Err(format!("not accepted: {other:?}")),
             },
         }
     }
-    drop((open, connection));
-    client.close().await;
-    Ok(Times::new(times))
+    Ok(Offered { accepted: Times::new(times), refused, took: begun.elapsed() })
 }

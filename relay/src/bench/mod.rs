@@ -10,6 +10,7 @@ use std::{io::Write as _, path::PathBuf, time::Duration};
 mod batcher;
 mod blobs;
 mod echo;
+mod flood;
 mod idle;
 mod load;
 mod place;
@@ -96,6 +97,11 @@ async fn measure(plan: &Plan) -> Result<Table, String> {
         let disk = blobs::disk(&folder, plan.time)?;
         table.row("blob, written", Unit::Megabytes, to, &[("raw stream", raw_to), ("file, synced", disk)]);
         table.row("blob, read", Unit::Megabytes, from, &[("raw stream", raw_from)]);
+        let flooded = flood::measure(&folder.join("flooded"), plan.mailboxes, plan.time).await?;
+        let beside = [("before it", flooded.before)];
+        table.row("accepted beside a flood, p99", Unit::Microseconds, flooded.during, &beside);
+        let quotas = flooded.quotas;
+        let _ = writeln!(std::io::stderr(), "the flood offered {quotas:.1} times its quota, and was held to it");
         if let Some(rate) = plan.rate {
             let times = load::open_loop(&place, plan, rate).await?;
             for (at, percent) in [("p50", 50), ("p99", 99)] {
@@ -136,6 +142,11 @@ impl Times {
     pub(crate) fn new(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self(times)
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> f64 {
+        u32::try_from(self.0.len()).map_or(f64::MAX, f64::from)
     }
 
     /// In microseconds; 0 if nothing was timed.

@@ -4,7 +4,9 @@ use std::{net::Ipv4Addr, path::Path, time::Duration};
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use tokio::{sync::oneshot, task::JoinHandle};
-use waxwing_net::{Client, ClientConfig, Limits as Peers, Listener, ListenerConfig, RelayConnection, Service, Trust};
+use waxwing_net::{
+    Client, ClientConfig, Limits as Peers, Listener, ListenerConfig, Pace, RelayConnection, Service, Socket, Trust,
+};
 use waxwing_wire::{
     address::ServerAddress,
     delivery::{DeliveryKey, LaneHash},
@@ -17,7 +19,7 @@ use waxwing_wire::{
 
 use crate::{
     server,
-    service::{AdmissionSettings, Clock, Rates, Relay, Settings},
+    service::{AdmissionSettings, Clock, Rate, Rates, Relay, Settings},
     store::{NewMailbox, Quota, Rules, SqliteStore, Store},
 };
 
@@ -35,8 +37,13 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) async fn open(folder: &Path, people: usize) -> Result<Self, String> {
+        Self::open_at(folder, people, Rates::UNLIMITED).await
+    }
+
+    /// The same, where sources have rates.
+    pub(super) async fn open_at(folder: &Path, people: usize, rates: Rates) -> Result<Self, String> {
         let quota = Quota { bytes: 1 << 40, envelopes: u32::MAX };
-        let rules = Rules { quota, ..Rules::default() };
+        let rules = Rules { quota, puts: Rate::UNLIMITED, ..Rules::default() };
         let store = SqliteStore::open(folder, rules, now()).await.map_err(|error| error.to_string())?;
         for number in 0..people {
             make(&store, number).await?;
@@ -44,7 +51,7 @@ impl Place {
         let limits =
             waxwing_wire::relay::Limits { requests_in_flight: 4_096, push_window: 1_024, ..Settings::default().limits };
         let admission = AdmissionSettings { open: true, ..AdmissionSettings::default() };
-        let settings = Settings { admission, limits, rates: Rates::UNLIMITED, ..Settings::default() };
+        let settings = Settings { admission, limits, rates, ..Settings::default() };
         let relay = Relay::new(store.clone(), settings, Clock::new(now), &mut UnwrapErr(SysRng));
         let (listener, address) = listen()?;
         let (stop, stopping) = oneshot::channel::<()>();
@@ -62,8 +69,14 @@ impl Place {
     }
 
     pub(super) async fn connect(&self) -> Result<(Client, RelayConnection), String> {
+        self.connect_from(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// From another address of this machine, which is another source.
+    pub(super) async fn connect_from(&self, address: Ipv4Addr) -> Result<(Client, RelayConnection), String> {
         let config = ClientConfig { in_flight: 4_096, queue: 1_024, ..ClientConfig::default() };
-        let client = Client::new(config).map_err(|error| error.to_string())?;
+        let socket = Socket::bind((address, 0).into()).map_err(|error| error.to_string())?;
+        let client = Client::on(socket, config).map_err(|error| error.to_string())?;
         let connection = client.relay(&self.address, Trust::Configured).await.map_err(|error| error.to_string())?;
         Ok((client, connection))
     }
@@ -98,7 +111,8 @@ async fn prove(connection: &RelayConnection, number: usize) -> Result<(), String
 
 /// A listener that takes any number of connections from here, and its address.
 pub(super) fn listen() -> Result<(Listener, ServerAddress), String> {
-    let limits = Peers { connections_per_source: usize::MAX, ..Peers::default() };
+    let limits =
+        Peers { connections_per_source: usize::MAX, handshakes_per_source: Pace::UNLIMITED, ..Peers::default() };
     let config = ListenerConfig { limits, ..ListenerConfig::new(Service::Relay) };
     let key = ServerKey::generate(&mut UnwrapErr(SysRng));
     let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), &key, config).map_err(|error| error.to_string())?;

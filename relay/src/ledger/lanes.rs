@@ -7,6 +7,8 @@
 //! ```
 //! Invariants: at most 17 lanes stand here, the strangers' first, ascending by number; a lane past its end is gone as soon as
 //! anybody looks; what is charged to a lane is charged to whatever it splits, and to its pool.
+use core::time::Duration;
+
 use waxwing_wire::{
     delivery::LaneHash,
     frame::ErrorCode,
@@ -14,6 +16,8 @@ use waxwing_wire::{
     relay::{AddLane, EndLane, Lane, LaneKind, LaneNumber, NewLane, RotateLane},
     time::Timestamp,
 };
+
+use crate::rate::{Level, Rate};
 
 use super::{ENDING, Full, Held, INTRODUCTION_ENVELOPES, Pool, Quota, Slot, Usage, Via};
 
@@ -138,6 +142,8 @@ impl Place {
 pub(super) struct Lanes {
     places: Vec<Place>,
     pools: [Usage; Pool::ALL.len()],
+    /// How much of its rate each pool has used.
+    paces: [Level; Pool::ALL.len()],
     next: u32,
     /// No lane ends before this.
     first_end: Timestamp,
@@ -150,6 +156,7 @@ impl Lanes {
         Self {
             places: vec![Place::strangers()],
             pools: Default::default(),
+            paces: Default::default(),
             next: 1,
             first_end: Timestamp(u64::MAX),
             stale: Vec::new(),
@@ -203,6 +210,15 @@ impl Lanes {
             && self.line(lane).all(|one| one.below.admits(size, &share.halved(one.lineage.halvings)))
             && (!lane.is_ending() || self.ending(lane.lineage.pool).admits(size, &quota.share(Pool::Strangers)));
         if within { Ok(()) } else { Err(Turned::Full) }
+    }
+
+    /// Takes one out of the bucket of the lane's pool (spec §17.3.8).
+    pub(super) fn pay(&mut self, lane: usize, rate: Rate, now: Timestamp) -> Result<(), Duration> {
+        let pool = pool_index(self.pool(lane));
+        if let Some(level) = self.paces.get_mut(pool) {
+            *level = rate.take(*level, 1, now)?;
+        }
+        Ok(())
     }
 
     /// Counts a refusal. `room_at` is asked once for as long as there is no room.

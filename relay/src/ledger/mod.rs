@@ -22,6 +22,7 @@ mod lanes;
 mod remembered;
 mod shares;
 
+use crate::rate::Rate;
 pub use held::{Held, Tag};
 use held::{Queue, TagHasher};
 pub use lanes::{LaneChange, LaneRow, Lineage};
@@ -69,6 +70,8 @@ pub struct Arrival {
     pub acked: Option<u32>,
     /// Its size.
     pub size: EnvelopeSize,
+    /// How often its share takes one.
+    pub rate: Rate,
 }
 
 /// An arrival may enter, or is there.
@@ -106,6 +109,8 @@ pub enum Denied {
     Size,
     /// The lane's share is used up.
     Full(Full),
+    /// Its share has taken as many as it does at once; it takes the next one after so long.
+    TooOften(Duration),
     /// No number is left: 2^32 were given since the store was opened.
     Numbers,
 }
@@ -195,6 +200,8 @@ impl Ledger {
             Err(turned) => return Err(Denied::Full(Self::turn_away(lanes, held, lane, turned))),
         }
         let sequence = newest.checked_add(1).filter(|next| *next <= *last).ok_or(Denied::Numbers)?;
+        // Last, so that it costs who is admitted and nobody else, and says nothing to whoever is refused.
+        lanes.pay(lane, arrival.rate, now).map_err(Denied::TooOften)?;
         *newest = sequence;
         Ok(Admission::New(lanes.slot(lane, sequence)))
     }
@@ -217,10 +224,14 @@ impl Ledger {
     /// The lane that an online-only envelope goes by (spec §17.3.6).
     ///
     /// # Errors
-    /// [`Denied::Refused`], [`Denied::Size`].
-    pub fn pass(&mut self, via: Via, size: EnvelopeSize, now: Timestamp) -> Result<LaneNumber, Denied> {
+    /// [`Denied::Refused`], [`Denied::Size`], [`Denied::TooOften`].
+    pub fn pass(&mut self, via: Via, size: EnvelopeSize, rate: Rate, now: Timestamp) -> Result<LaneNumber, Denied> {
         let lane = self.lanes.find(via, now).ok_or(Denied::Refused)?;
-        if self.lanes.takes_size(lane, size) { Ok(self.lanes.number(lane)) } else { Err(Denied::Size) }
+        if !self.lanes.takes_size(lane, size) {
+            return Err(Denied::Size);
+        }
+        self.lanes.pay(lane, rate, now).map_err(Denied::TooOften)?;
+        Ok(self.lanes.number(lane))
     }
 
     /// Forgets what is acked, and says what that was.

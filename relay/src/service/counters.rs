@@ -12,6 +12,33 @@ pub struct Counters {
     pushed: AtomicU64,
     repeated: AtomicU64,
     read_back: AtomicU64,
+    limited: [AtomicU64; Limit::ALL.len()],
+}
+
+/// Whose bucket had no more put (spec §17.11.5), as metrics name it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// The source's.
+    Source,
+    /// That of the mailbox's share.
+    Mailbox,
+    /// Everybody's.
+    Everybody,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Source, Self::Mailbox, Self::Everybody];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Mailbox => "mailbox",
+            Self::Everybody => "everybody",
+        }
+    }
 }
 
 /// What is asked, as metrics name it.
@@ -108,6 +135,7 @@ impl Default for Counters {
             pushed: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
             read_back: AtomicU64::new(0),
+            limited: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -139,6 +167,18 @@ impl Counters {
     #[must_use]
     pub fn read_back(&self) -> u64 {
         self.read_back.load(Relaxed)
+    }
+
+    /// Envelopes that were not taken because their bucket was empty, by whose that was.
+    pub fn limited(&self) -> impl Iterator<Item = (Limit, u64)> {
+        Limit::ALL.into_iter().zip(self.limited.iter().map(|counter| counter.load(Relaxed)))
+    }
+
+    pub(crate) fn count_limited(&self, limit: Limit, count: u32) {
+        let at = Limit::ALL.iter().position(|known| *known == limit);
+        if let Some(counter) = at.and_then(|at| self.limited.get(at)) {
+            counter.fetch_add(u64::from(count), Relaxed);
+        }
     }
 
     pub(crate) fn count_done(&self, kind: RequestKind) {

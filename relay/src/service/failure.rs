@@ -62,6 +62,7 @@ impl From<PutError> for Failure {
                 code: ErrorCode::LaneFull,
                 retry_after: retry_after.map(|after| after.min(LONGEST)),
             }),
+            PutError::TooOften { retry_after } => Self::rate(retry_after),
             PutError::Size => ErrorCode::EnvelopeSize.into(),
             PutError::Unavailable(unavailable) => unavailable.into(),
         }

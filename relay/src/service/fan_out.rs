@@ -20,6 +20,8 @@ impl<S: Store, O: Outbox> Session<S, O> {
         if fan_out.recipients.len() > most {
             return Err(ErrorCode::TooManyRecipients.into());
         }
+        // Each recipient is as one put. More than a number can say are not admitted above.
+        self.pay(u32::try_from(fan_out.recipients.len()).unwrap_or(u32::MAX), server.now())?;
         let FanOut { delivery, ttl, shared, recipients } = fan_out;
         let life = match ttl {
             Ttl::OnlineOnly => return Ok(self.fan_out_online((delivery, &shared), &recipients)),
@@ -42,7 +44,7 @@ impl<S: Store, O: Outbox> Session<S, O> {
                     }
                     commit.await.map_or(Outcome::Failed, |()| Outcome::Accepted)
                 }
-                Err(error) => outcome_of(error),
+                Err(error) => outcome_of(self.counted(error)),
             });
         }
         Ok(RelayReply::Outcomes(Outcomes { outcomes }))
@@ -64,7 +66,10 @@ impl<S: Store, O: Outbox> Session<S, O> {
                 life: Life::Day,
                 envelope: Arc::new(envelope),
             };
-            server.store.put_online(new, now).map_or_else(outcome_of, |()| Outcome::Accepted)
+            server
+                .store
+                .put_online(new, now)
+                .map_or_else(|error| outcome_of(self.counted(error)), |()| Outcome::Accepted)
         });
         RelayReply::Outcomes(Outcomes { outcomes: outcomes.collect() })
     }
@@ -75,7 +80,8 @@ fn outcome_of(error: PutError) -> Outcome {
         // A token's lane takes none of this size; whoever has only a token does not fan out.
         PutError::Refused | PutError::Size => Outcome::Refused,
         PutError::Conflict => Outcome::Conflict,
-        PutError::LaneFull { .. } => Outcome::LaneFull,
+        // It takes more later, either way.
+        PutError::LaneFull { .. } | PutError::TooOften { .. } => Outcome::LaneFull,
         PutError::Unavailable(_) => Outcome::Failed,
     }
 }

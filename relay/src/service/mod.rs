@@ -39,7 +39,7 @@ use self::{admission::Challenges, rates::Buckets, registers::Allowances};
 pub use self::{
     admission::{AdmissionSettings, invite_hash},
     blobs::{BlobAnswer, BlobEnd},
-    counters::{Counters, RequestKind},
+    counters::{Counters, Limit, RequestKind},
     outbox::{Gone, Outbox},
     rates::{Rate, Rates, Source},
     session::Session,

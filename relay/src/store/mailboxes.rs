@@ -37,8 +37,11 @@ use super::{
     mailbox::{Inner, Mailbox, Pending},
     registers::{RegisterDirectory, RegisterRules},
 };
-use crate::ledger::{
-    Admission, Arrival, CLOSED, Denied, Full, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Quota, Remembered, Tag,
+use crate::{
+    ledger::{
+        Admission, Arrival, CLOSED, Denied, Full, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Quota, Remembered, Tag,
+    },
+    rate::Rate,
 };
 
 /// What a store allows (spec §17.2, §17.3.5).
@@ -46,6 +49,8 @@ use crate::ledger::{
 pub struct Rules {
     /// What a mailbox holds at most.
     pub quota: Quota,
+    /// How often each share of a mailbox takes an envelope.
+    pub puts: Rate,
     /// How many acked envelopes are remembered at most: 40 bytes of memory each.
     pub remembered: usize,
     /// After how many bytes a store in a file moves them from its log into the file, beside its work.
@@ -57,10 +62,11 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
+    /// FLOWS' quota, for each share 4,000 envelopes at once and 20 a second, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
     fn default() -> Self {
         Self {
             quota: Quota::default(),
+            puts: PUTS_OF_MAILBOX,
             remembered: 4 << 20,
             log: 32 << 20,
             register: RegisterRules::default(),
@@ -384,7 +390,7 @@ impl<D: Disk> Shared<D> {
         let mut guard = mailbox.lock();
         let inner = &mut *guard;
         let acked = self.remembered(tag.id).and_then(|mut remembered| remembered.check(tag.id, now));
-        let arrival = Arrival { via: new.via, tag, acked, size: new.content.size() };
+        let arrival = Arrival { via: new.via, tag, acked, size: new.content.size(), rate: self.rules.puts };
         self.sweep(inner, new.mailbox, now);
         let admission = inner.ledger.admit(&arrival, now);
         if inner.ended {
@@ -612,7 +618,7 @@ impl<D: Disk> Store for Mailboxes<D> {
     fn put_online(&self, new: NewEnvelope, now: Timestamp) -> Result<(), PutError> {
         let mailbox = self.shared.directory.live_or_nobody(&new.mailbox);
         let mut inner = mailbox.lock();
-        let lane = inner.ledger.pass(new.via, new.envelope.size(), now);
+        let lane = inner.ledger.pass(new.via, new.envelope.size(), self.shared.rules.puts, now);
         if inner.ended {
             return Err(PutError::Refused);
         }
@@ -775,6 +781,7 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
     match denied {
         Denied::Refused => PutError::Refused,
         Denied::Conflict => PutError::Conflict,
+        Denied::TooOften(retry_after) => PutError::TooOften { retry_after },
         Denied::Size => PutError::Size,
         Denied::Numbers => PutError::Unavailable(Unavailable),
         Denied::Full(Full { lane, turned_away, first, room_at }) => {
@@ -787,6 +794,8 @@ fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> P
     }
 }
 
+/// What each share of a mailbox takes unless an operator says otherwise: half a quota at once, then what one reads at most.
+pub const PUTS_OF_MAILBOX: Rate = Rate::new(4_000, Duration::from_millis(50));
 /// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
 const AT_ONCE: usize = 64;
 /// The end of what ends only when the operator says so; the largest that a row takes.

@@ -43,7 +43,7 @@ pub use blobs::{
 pub use carried::{Export, ExportError, Import, ImportError};
 pub use commit::Commit;
 pub use invites::{Invitation, InvitationState, InviteError, InviteId};
-pub use mailboxes::{Mailboxes, Rules};
+pub use mailboxes::{Mailboxes, PUTS_OF_MAILBOX, Rules};
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
 #[cfg(feature = "sqlite")]
@@ -128,7 +128,7 @@ pub trait Store: Registers + Blobs {
     /// The lane that an online-only envelope goes by; it is shown to the watcher and never stored (spec §14.6.2).
     ///
     /// # Errors
-    /// [`PutError::Refused`], [`PutError::Size`].
+    /// [`PutError::Refused`], [`PutError::Size`], [`PutError::TooOften`].
     fn put_online(&self, envelope: NewEnvelope, now: Timestamp) -> Result<(), PutError>;
 
     /// Makes `watcher` the one that hears of the mailbox; the one before hears [`Watcher::superseded`]. From here on the watcher
@@ -372,6 +372,12 @@ pub enum PutError {
     LaneFull {
         /// When it has room again if nobody acks, where that is known.
         retry_after: Option<core::time::Duration>,
+    },
+    /// Its share of the mailbox has taken as many as it does at once (spec §17.3.8).
+    #[error("too many envelopes at once")]
+    TooOften {
+        /// When it takes the next one.
+        retry_after: core::time::Duration,
     },
     /// The lane takes no envelope of this size (FLOWS: introductions up to 16,384 bytes).
     #[error("the lane takes no envelope of this size")]

@@ -5,7 +5,10 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConne
 use waxwing_relay::store::{
     AckError, CreateError, NewMailbox, OpenError, PutError, Rules, SqliteStore, Store, Via, WatchError,
 };
-use waxwing_wire::relay::{Ack, EndLane, LaneNumber, NewLane, RotateLane};
+use waxwing_wire::{
+    padding::{Envelope, EnvelopeSize},
+    relay::{Ack, EndLane, LaneNumber, NewLane, RotateLane},
+};
 
 use crate::scene::{CONTACTS, DAY, Ear, NOW, Owner, after, put};
 
@@ -20,6 +23,38 @@ async fn reopen(store: SqliteStore, folder: &Path) -> SqliteStore {
     store.close().await;
     drop(store);
     open(folder).await
+}
+
+/// Attack D3: whoever has the file sees six sizes, whatever was sealed; a fan-out's part and its header are one of them too.
+#[tokio::test]
+async fn d3_what_an_envelope_takes_in_the_file_is_one_of_six_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    ALICE.with_contacts(&store).await;
+    let mut number = 0;
+    for size in EnvelopeSize::ALL {
+        for byte in [0x00, 0xff] {
+            number += 1;
+            let mut new = ALICE.sized(number, size);
+            let envelope = Envelope::new(vec![byte; size.bytes()]).unwrap();
+            (new.hash, new.envelope) = (envelope.hash(), envelope.into());
+            assert_eq!(put(&store, new, NOW).await, Ok(false));
+        }
+    }
+    store.close().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("mailboxes.sqlite"));
+    let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+    let texts = "SELECT length(bytes) FROM body ORDER BY place";
+    let bytes: Vec<i64> = sqlx::query_scalar(texts).fetch_all(&mut raw).await.unwrap();
+    let expected: Vec<_> = EnvelopeSize::ALL.iter().flat_map(|size| [size.bytes(), size.bytes()]).collect();
+    assert_eq!(bytes, expected.into_iter().map(|bytes| i64::try_from(bytes).unwrap()).collect::<Vec<_>>());
+    // Beside the size class, nothing of a row depends on what is in it.
+    let texts = "SELECT DISTINCT length(delivery), length(identity), header IS NULL FROM envelope";
+    let rows: Vec<(i64, i64, bool)> = sqlx::query_as(texts).fetch_all(&mut raw).await.unwrap();
+    assert_eq!(rows, [(16, 16, true)]);
+    let classes: Vec<i64> =
+        sqlx::query_scalar("SELECT size FROM envelope ORDER BY place").fetch_all(&mut raw).await.unwrap();
+    assert_eq!(classes, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]);
 }
 
 #[tokio::test]
@@ -275,7 +310,7 @@ async fn what_is_fanned_out_is_stored_once_and_goes_with_its_last_envelope() {
     for owner in owners {
         owner.with_contacts(&store).await;
     }
-    fanned(&store, fan_out(1, waxwing_wire::padding::EnvelopeSize::B65536, &owners, CONTACTS)).await;
+    fanned(&store, fan_out(1, EnvelopeSize::B65536, &owners, CONTACTS)).await;
     ALICE.put(&store, 2).await;
     assert_eq!(rows(folder.path()).await, (4, 2));
     for (left, owner) in [3, 2, 1].into_iter().zip(owners) {
@@ -286,7 +321,7 @@ async fn what_is_fanned_out_is_stored_once_and_goes_with_its_last_envelope() {
         assert_eq!(rows(folder.path()).await, (left, if left == 1 { 1 } else { 2 }), "after {owner:?}");
     }
     assert_eq!(ALICE.numbers(&store, NOW).await, [2]);
-    fanned(&store, fan_out(3, waxwing_wire::padding::EnvelopeSize::B2560, &[Owner(9)], CONTACTS)).await;
+    fanned(&store, fan_out(3, EnvelopeSize::B2560, &[Owner(9)], CONTACTS)).await;
     assert_eq!(rows(folder.path()).await, (1, 1), "to nobody leaves nothing");
 }
 

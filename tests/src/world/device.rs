@@ -1,7 +1,10 @@
 //! A device: an engine, its store, and a clock that may lie.
 use rand_chacha::ChaCha20Rng;
 use waxwing_engine::{Engine, Event, Settings, store::MemoryStore};
-use waxwing_wire::{id::AccountId, link::ContactLink};
+use waxwing_wire::{
+    id::{AccountId, MailboxId},
+    link::ContactLink,
+};
 
 /// Names a device of the world.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -22,8 +25,14 @@ pub(super) struct Device {
     pub(super) life: u64,
     /// When it is to be woken, by its own clock.
     pub(super) wakes_at: u64,
-    /// Milliseconds that its clock is ahead.
+    /// Where it takes messages.
+    pub(super) mailbox: MailboxId,
+    /// Milliseconds that its system's clock is ahead, and that the time is which its engine is given: that never goes back in a life of
+    /// it, nor stands still, as the driver sees to (spec §23.2).
+    pub(super) system_ahead: i64,
     pub(super) ahead: i64,
+    /// Until when its disk takes nothing.
+    pub(super) full_until: u64,
     /// What the person was told, in short.
     pub(super) told: Vec<Told>,
     pub(super) links: Vec<ContactLink>,
@@ -53,6 +62,16 @@ pub enum Told {
     Repaired(AccountId),
     /// Two histories of an account.
     Fork(AccountId),
+    /// Somebody is a contact now.
+    Accepted(AccountId),
+    /// Clocks are far apart.
+    ClockSkew,
+    /// A server cannot be reached or does not do what it should.
+    Trouble,
+    /// This device is off the list.
+    Unlisted,
+    /// The own mailbox is full.
+    MailboxFull,
     /// Anything else.
     Other,
 }
@@ -86,6 +105,11 @@ impl Device {
             Event::Gap { conversation, .. } => Told::Gap(conversation),
             Event::SessionRepaired { account, .. } => Told::Repaired(account),
             Event::Fork { account } => Told::Fork(account),
+            Event::ContactAccepted { account, .. } => Told::Accepted(account),
+            Event::ClockSkew { .. } => Told::ClockSkew,
+            Event::Trouble { .. } => Told::Trouble,
+            Event::Unlisted => Told::Unlisted,
+            Event::MailboxFull => Told::MailboxFull,
             _ => Told::Other,
         };
         if told != Told::Other {

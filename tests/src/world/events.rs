@@ -12,7 +12,7 @@ use waxwing_wire::{
 use super::{
     World,
     device::{Device, DeviceIndex},
-    network::{Connection, ConnectionId, Event, Server},
+    network::{Connection, ConnectionId, Direction, Event, Server},
 };
 
 impl World {
@@ -59,6 +59,8 @@ impl World {
             }
             Event::RelayRestarts => self.relay_restarts(),
             Event::Partition => self.partition(),
+            Event::Trouble(trouble) => self.befall(trouble),
+            Event::RelayForgets(relay, snapshot) => self.relay_forgets(relay, &snapshot),
         }
     }
 
@@ -133,9 +135,10 @@ impl World {
     }
 
     fn save(&mut self, device: DeviceIndex, batch: &Batch) {
+        let now = self.now().0;
         let state = &mut self.devices[device.0];
         state.saves += 1;
-        let fails = state.failing_save == Some(state.saves);
+        let fails = state.failing_save == Some(state.saves) || state.full_until > now;
         if fails || state.store.save_now(batch).is_err() {
             self.fault("save refused");
             self.crash(device);
@@ -170,8 +173,7 @@ impl World {
         let Some(server) = relay.or_else(keyserver) else {
             return self.network.at(now + latency, Event::Over(device, link));
         };
-        let cut = self.network.partitions.get(&(device, server)).is_some_and(|until| *until > now);
-        if cut || self.chance(self.weather.refused) {
+        if !self.network.is_reachable(device, server, now) || self.chance(self.weather.refused) {
             self.fault("connection refused");
             // Refused at once, or never answered: then the engine gives up by itself.
             if self.chance(32_768) {
@@ -220,8 +222,10 @@ impl World {
         }
         let latency = self.latency();
         let now = self.now().0;
+        let Some(connection) = self.network.connections.get(&id) else { return };
+        let arrival = self.network.arrival(connection, Direction::There, now + latency);
         let Some(connection) = self.network.connections.get_mut(&id) else { return };
-        connection.last_there = (now + latency).max(connection.last_there + 1);
+        connection.last_there = arrival.max(connection.last_there + 1);
         let at = connection.last_there;
         self.network.at(at, event(id));
     }
@@ -261,8 +265,10 @@ impl World {
             let overtakes = is_push && self.chance(self.weather.overtaken);
             let latency = self.latency();
             let now = self.now().0;
+            let Some(connection) = self.network.connections.get(&id) else { continue };
+            let arrival = self.network.arrival(connection, Direction::Here, now + latency);
             let Some(connection) = self.network.connections.get_mut(&id) else { continue };
-            let at = if overtakes { now + latency } else { (now + latency).max(connection.last_here + 1) };
+            let at = if overtakes { arrival } else { arrival.max(connection.last_here + 1) };
             connection.last_here = connection.last_here.max(at);
             if overtakes {
                 self.fault("overtaken");
@@ -272,13 +278,16 @@ impl World {
     }
 
     pub(super) fn keyserver_takes(&mut self, id: ConnectionId, call: CallId, body: keyserver::KeyserverRequest) {
+        let now = self.now();
         let Some(connection) = self.network.connections.get_mut(&id) else { return };
         let Server::Keyserver(index) = connection.server else { return };
+        if self.network.away.get(&connection.server).is_some_and(|until| *until > now.0) {
+            return;
+        }
         let number = connection.next_request;
         connection.next_request += 1;
         connection.calls.insert(number, call);
         let request = keyserver::Request { id: RequestId::new(number).expect("from 1"), body };
-        let now = self.now();
         let Some(mut reply) = self.keyservers[index].take(id, request, now) else { return };
         if let Some(evil) = &mut self.evil_keyserver {
             evil(&mut reply.result);
@@ -287,8 +296,10 @@ impl World {
             return self.break_connection(id);
         }
         let latency = self.latency();
+        let Some(connection) = self.network.connections.get(&id) else { return };
+        let arrival = self.network.arrival(connection, Direction::Here, now.0 + latency);
         let Some(connection) = self.network.connections.get_mut(&id) else { return };
-        connection.last_here = (now.0 + latency).max(connection.last_here + 1);
+        connection.last_here = arrival.max(connection.last_here + 1);
         let at = connection.last_here;
         self.network.at(at, Event::KeyserverReply(id, Box::new(reply)));
     }

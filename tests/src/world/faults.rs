@@ -28,6 +28,7 @@ impl World {
         Some((connection.device, connection.link))
     }
 
+    /// The program ends; what it has not saved is gone.
     pub(super) fn crash(&mut self, device: DeviceIndex) {
         let state = &mut self.devices[device.0];
         state.engine = None;
@@ -38,11 +39,16 @@ impl World {
     }
 
     pub(super) fn revive(&mut self, device: DeviceIndex) {
-        let Device { engine, store, settings, .. } = &mut self.devices[device.0];
+        let Device { engine, store, settings, ahead, system_ahead, .. } = &mut self.devices[device.0];
         if engine.is_some() {
             return;
         }
         *engine = Engine::load(&store.load_now(), *settings).expect("what an engine saved loads");
+        // Its driver goes on from the newest time that was saved.
+        let newest = engine.as_ref().map_or(0, |engine| engine.newest_time().0);
+        let real = self.now.load(std::sync::atomic::Ordering::Relaxed);
+        let saved_ahead = i64::try_from(newest).expect("a time") - i64::try_from(real).expect("a time");
+        *ahead = saved_ahead.max(*system_ahead);
         self.watch_waiting();
         let _ = self.feed(device, Input::Woke);
     }

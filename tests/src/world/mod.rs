@@ -27,6 +27,7 @@ mod network;
 mod observer;
 mod relay;
 mod script;
+mod trouble;
 mod weather;
 
 use std::{
@@ -38,6 +39,7 @@ use std::{
 };
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
+use waxwing_relay::ledger::Quota;
 use waxwing_wire::{
     content::MessageId,
     id::{AccountId, MailboxId},
@@ -54,6 +56,7 @@ pub use self::{
     evil::{Evil, EvilKeyserver, EvilRelay},
     judge::Verdict,
     observer::{Delivered, Observed, What},
+    trouble::Trouble,
     weather::Weather,
 };
 
@@ -101,9 +104,15 @@ impl World {
     /// A world with so many relays and one key server.
     #[must_use]
     pub fn new(seed: u64, relays: usize) -> Self {
+        Self::with_mailboxes(seed, relays, Quota::default())
+    }
+
+    /// The same with mailboxes of another size.
+    #[must_use]
+    pub fn with_mailboxes(seed: u64, relays: usize, quota: Quota) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let now = Arc::new(AtomicU64::new(BEGINNING.0));
-        let relays = (0..relays).map(|index| RelayHost::new(index, &now, &mut rng)).collect();
+        let relays = (0..relays).map(|index| RelayHost::new(index, quota, &now, &mut rng)).collect();
         let keyservers = vec![KeyserverHost::new(&mut rng)];
         Self {
             now,
@@ -160,7 +169,7 @@ impl World {
     fn print(&self, device: DeviceIndex, direction: &str, what: &dyn std::fmt::Debug) {
         if self.is_traced {
             let mut text = format!("{what:?}");
-            text.truncate(text.floor_char_boundary(300));
+            text.truncate(text.floor_char_boundary(3_000));
             let time = self.now().0 - BEGINNING.0;
             eprintln!("{time:>9} device {} {direction} {text}", device.0);
         }
@@ -189,14 +198,19 @@ impl std::fmt::Debug for World {
     }
 }
 
-/// The seed of a test, and how often: `WAXWING_SEED`, `WAXWING_SEEDS`. Says how to replay one that fails.
-pub fn for_each_seed(name: &str, default: u64, mut run: impl FnMut(u64)) {
+/// The seeds of a test: `WAXWING_SEED` alone, or the first `WAXWING_SEEDS`.
+#[must_use]
+pub fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let (first, count) = match number("WAXWING_SEED") {
-        Some(seed) => (seed, 1),
-        None => (1, number("WAXWING_SEEDS").unwrap_or(default)),
-    };
-    for seed in first..first + count {
+    match number("WAXWING_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..1 + number("WAXWING_SEEDS").unwrap_or(default),
+    }
+}
+
+/// Runs a test for each of its seeds. Says how to replay one that fails.
+pub fn for_each_seed(name: &str, default: u64, mut run: impl FnMut(u64)) {
+    for seed in seeds(default) {
         let replay = Replay { name, seed };
         run(seed);
         std::mem::forget(replay);
@@ -210,6 +224,6 @@ struct Replay<'n> {
 
 impl Drop for Replay<'_> {
     fn drop(&mut self) {
-        eprintln!("to replay: WAXWING_SEED={} cargo test -p waxwing-tests --test world -- {}", self.seed, self.name);
+        eprintln!("to replay: WAXWING_SEED={} cargo test --workspace --test world -- {}", self.seed, self.name);
     }
 }

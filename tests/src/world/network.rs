@@ -12,7 +12,7 @@ use waxwing_wire::{
     request::Exporter,
 };
 
-use super::DeviceIndex;
+use super::{DeviceIndex, Trouble, relay::Snapshot};
 
 /// One attempt of one link.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -55,6 +55,9 @@ pub(super) enum Event {
     Revive(DeviceIndex),
     RelayRestarts,
     Partition,
+    Trouble(Trouble),
+    /// A relay begins anew without what it accepted since.
+    RelayForgets(usize, Snapshot),
 }
 
 #[derive(Default)]
@@ -65,9 +68,43 @@ pub(super) struct Network {
     pub(super) by_link: BTreeMap<(DeviceIndex, Link), ConnectionId>,
     /// Until when a device cannot reach a server.
     pub(super) partitions: BTreeMap<(DeviceIndex, Server), u64>,
+    /// Until when frames of one direction get lost, and are sent again.
+    pub(super) held: BTreeMap<(DeviceIndex, Server, Direction), u64>,
+    /// Until when a server answers nobody.
+    pub(super) away: BTreeMap<Server, u64>,
+}
+
+/// Seen from the device.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Direction {
+    There,
+    Here,
 }
 
 impl Network {
+    /// Everybody reaches everybody.
+    pub(super) fn heal(&mut self) {
+        self.partitions.clear();
+        self.held.clear();
+        self.away.clear();
+    }
+
+    /// Whether a connection attempt gets through.
+    pub(super) fn is_reachable(&self, device: DeviceIndex, server: Server, now: u64) -> bool {
+        let past = |until: Option<&u64>| until.is_none_or(|until| *until <= now);
+        let held = |direction| past(self.held.get(&(device, server, direction)));
+        past(self.partitions.get(&(device, server)))
+            && past(self.away.get(&server))
+            && held(Direction::There)
+            && held(Direction::Here)
+    }
+
+    /// When a frame arrives that would without trouble: what gets lost is sent again until it gets through.
+    pub(super) fn arrival(&self, connection: &Connection, direction: Direction, at: u64) -> u64 {
+        let held = self.held.get(&(connection.device, connection.server, direction)).copied().unwrap_or(0);
+        if held > at { held + 200 } else { at }
+    }
+
     pub(super) fn at(&mut self, time: u64, event: Event) {
         self.count += 1;
         self.queue.insert((time, self.count), event);

@@ -13,15 +13,17 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_relay::{
+    ledger::Quota,
     service::{AdmissionSettings, Clock, Gone, Outbox, Rates, Relay, Session, Settings, Source},
-    store::{MemoryStore, Rules},
+    store::{MemoryStore, Rules, Store as _},
 };
 use waxwing_wire::{
     address::ServerAddress,
     frame::ErrorCode,
+    id::MailboxId,
     keys::ServerKey,
     pow::Difficulty,
-    relay::{Request, ServerFrame},
+    relay::{Ack, Request, ServerFrame},
     request::Exporter,
     time::Timestamp,
 };
@@ -36,7 +38,11 @@ pub(super) struct RelayHost {
     rng: ChaCha20Rng,
     connections: BTreeMap<ConnectionId, Connection>,
     tasks: Tasks,
+    rules: Rules,
 }
+
+/// Mailboxes, and the newest number of each.
+pub(super) type Snapshot = Vec<(MailboxId, u64)>;
 
 struct Connection {
     session: Arc<Session<MemoryStore, Arc<Out>>>,
@@ -72,17 +78,18 @@ impl Outbox for Out {
 }
 
 impl RelayHost {
-    pub(super) fn new(index: usize, now: &Arc<AtomicU64>, rng: &mut ChaCha20Rng) -> Self {
+    pub(super) fn new(index: usize, quota: Quota, now: &Arc<AtomicU64>, rng: &mut ChaCha20Rng) -> Self {
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let mut rng = ChaCha20Rng::from_seed(seed);
         let key = ServerKey::generate(&mut rng).public_key();
         let host = format!("relay{index}.example.org:4433").parse().expect("a host");
         let address = ServerAddress::new(key, vec![host]).expect("an address");
-        let store = MemoryStore::new(Rules::default());
+        let rules = Rules { quota, ..Rules::default() };
+        let store = MemoryStore::new(rules);
         let relay = serve(&store, now, &mut rng);
         let (connections, tasks) = (BTreeMap::new(), Tasks::default());
-        Self { address, relay, store, now: Arc::clone(now), rng, connections, tasks }
+        Self { address, relay, store, now: Arc::clone(now), rng, connections, tasks, rules }
     }
 
     pub(super) fn connect(&mut self, id: ConnectionId, exporter: Exporter) {
@@ -122,6 +129,48 @@ impl RelayHost {
         self.tasks.clear();
         self.connections.clear();
         self.relay = serve(&self.store, &self.now, &mut self.rng);
+    }
+
+    /// Up to which numbers these mailboxes have given them, those that there are.
+    pub(super) fn snapshot(&self, mailboxes: &[MailboxId]) -> Snapshot {
+        let now = Timestamp(self.now.load(Ordering::Relaxed));
+        let newest = |mailbox: &MailboxId| Some((*mailbox, wait(self.store.state(mailbox, now)).ok()?.newest));
+        mailboxes.iter().filter_map(newest).collect()
+    }
+
+    /// The process ends and begins anew without the envelopes that were accepted since.
+    pub(super) fn forget_since(&mut self, snapshot: &Snapshot) {
+        let now = Timestamp(self.now.load(Ordering::Relaxed));
+        for (mailbox, newest) in snapshot {
+            let since = wait(self.store.read(mailbox, *newest, u64::MAX, 10_000, now)).unwrap_or_default();
+            let numbers: Vec<u64> = since.iter().map(|envelope| envelope.sequence).collect();
+            for numbers in numbers.chunks(Ack::MOST) {
+                let ack = Ack::new(0, numbers.to_vec()).expect("they ascend");
+                wait(wait(self.store.ack(mailbox, &ack, now)).expect("it is there")).expect("memory is there");
+            }
+        }
+        self.restart();
+    }
+
+    /// Another process with another disk, under the same name and key.
+    pub(super) fn lose_everything(&mut self) {
+        self.store = MemoryStore::new(self.rules);
+        self.restart();
+    }
+
+    /// How many envelopes wait in a mailbox.
+    pub(super) fn waiting(&self, mailbox: &MailboxId) -> u32 {
+        let now = Timestamp(self.now.load(Ordering::Relaxed));
+        wait(self.store.state(mailbox, now)).map_or(0, |state| state.envelopes)
+    }
+}
+
+/// A memory store waits for nobody.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("memory does not wait"),
     }
 }
 

@@ -142,18 +142,20 @@ impl World {
         self.command(first, Command::RemoveDevice { device: place }).expect("the first is the primary");
     }
 
-    /// The owner of a mailbox ends a lane, whose engine knows nothing of it.
-    pub fn end_lane(&mut self, device: DeviceIndex, lane: u32) {
+    /// The owner of a mailbox ends a lane, whose engine knows nothing of it. Whether it was connected.
+    pub fn end_lane(&mut self, device: DeviceIndex, lane: u32) -> bool {
         let now = self.now();
         let is_owner = |link: &Link| matches!(link.purpose, Purpose::Owner(_));
         let mut connections = self.network.connections.iter();
         let found = connections.find(|(_, connection)| connection.device == device && is_owner(&connection.link));
-        let (id, connection) = found.expect("the device is connected");
+        let Some((id, connection)) = found else { return false };
         let Server::Relay(index) = connection.server else { panic!("an owner's connection is with a relay") };
         let body = RelayRequest::EndLane(EndLane { lane: LaneNumber(lane), ends: now });
         let request = relay::Request { id: RequestId::new(u32::MAX).expect("from 1"), body };
-        assert!(self.relays[index].take(*id, request));
-        let _ = self.relays[index].frames();
+        let id = *id;
+        let taken = self.relays[index].take(id, request);
+        self.relay_sends(index);
+        taken
     }
 
     /// The second makes a link.
@@ -360,15 +362,22 @@ impl World {
         self.revive(device);
     }
 
-    /// A device's clock is wrong by so many milliseconds from now on.
+    /// A device's system clock is wrong by so many milliseconds from now on.
     pub fn set_clock(&mut self, device: DeviceIndex, ahead: i64) {
-        self.devices[device.0].ahead = ahead;
+        let state = &mut self.devices[device.0];
+        state.system_ahead = ahead;
+        if state.ahead < ahead {
+            state.ahead = ahead;
+            // What was to be done by then is.
+            let _ = self.feed(device, Input::Woke);
+        }
     }
 
     /// Fair weather from now on, and everybody who should be on is.
     pub fn heal(&mut self) {
         self.weather = super::Weather::calm();
-        self.network.partitions.clear();
+        self.network.heal();
+        self.devices.iter_mut().for_each(|device| device.full_until = 0);
         let off: Vec<_> = (0..self.devices.len()).map(DeviceIndex).collect();
         for device in off {
             if self.devices[device.0].engine.is_none() && !self.devices[device.0].is_off {
@@ -417,7 +426,7 @@ impl World {
 
     pub(super) fn add_device(&mut self, engine: Engine, settings: Settings, rng: ChaCha20Rng) -> DeviceIndex {
         let index = DeviceIndex(self.devices.len());
-        let account = engine.account_id();
+        let (account, mailbox) = (engine.account_id(), engine.mailbox_id());
         self.devices.push(Device {
             engine: Some(engine),
             store: MemoryStore::new(),
@@ -426,7 +435,10 @@ impl World {
             settings,
             life: 1,
             wakes_at: 0,
+            mailbox,
+            system_ahead: 0,
             ahead: 0,
+            full_until: 0,
             told: Vec::new(),
             links: Vec::new(),
             outputs_left: None,

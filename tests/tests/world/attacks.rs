@@ -168,7 +168,7 @@ fn a7_a_last_resort_key_is_gone_after_its_time() {
 /// Both begin at once, in fair weather and in bad: one conversation comes of it.
 #[test]
 fn b7_both_sides_begin_at_once() {
-    for_each_seed("attacks::b7_both_sides_begin_at_once", 20, |seed| {
+    for_each_seed("attacks::b7_both_sides_begin_at_once", 6, |seed| {
         let mut world = World::new(seed, 2);
         let (alice, bob) = (world.person(2), world.person(2));
         let links = (world.make_link(alice), world.make_link(bob));

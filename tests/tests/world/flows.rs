@@ -228,7 +228,7 @@ fn refused_and_the_device_is_as_before() {
     let (alice, bob) = world.two_friends(1, 1);
     let (a, b) = (world.device(alice, 0), world.device(bob, 0));
     // Bob's relay no longer takes Alice's key.
-    world.end_lane(b, LANE_CONTACTS);
+    assert!(world.end_lane(b, LANE_CONTACTS), "it is connected");
     world.forget_observed();
     world.say(a, bob, "still there?");
     world.run_for(Duration::from_secs(60));
@@ -257,7 +257,7 @@ fn refused_and_the_device_is_gone() {
     let lost = (lost, world.engine(lost).mailbox_id());
     // Alice does not hear that the second device is off the list, and its mailbox takes nothing any more.
     world.switch_off(a);
-    world.end_lane(lost.0, LANE_CONTACTS);
+    assert!(world.end_lane(lost.0, LANE_CONTACTS), "it is connected");
     let lost = lost.1;
     world.unlink(bob, 1);
     world.run_for(Duration::from_secs(30));

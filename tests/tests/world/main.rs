@@ -7,7 +7,10 @@
 )]
 mod attacks;
 mod crashes;
+mod evil;
 mod flows;
+mod healing;
+mod matrix;
 mod replay;
 mod seen;
 mod weather;

@@ -17,7 +17,7 @@ use waxwing_wire::{
 use super::{Heard, log::IdentityLog, notes::Notes};
 use crate::{
     own, random,
-    records::{ContactRecord, PlaceRecord},
+    records::{ContactRecord, HeardRecord, PlaceRecord},
     times,
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Contact {
     /// The clock of what was written never goes back.
     pub(crate) last_sent: Timestamp,
     pub(crate) heard: BTreeMap<DeviceId, Heard>,
+    /// What own devices wrote to them, by the copies that came here.
+    pub(crate) copied: BTreeMap<DeviceId, Heard>,
     /// The newest of our manifests that they know.
     pub(crate) told: Option<ManifestReference>,
     /// When they are told of ours, if nothing else is said before.
@@ -116,6 +118,7 @@ impl Contact {
             previous: ChainHash::from_bytes([0; 32]),
             last_sent: Timestamp(0),
             heard: BTreeMap::new(),
+            copied: BTreeMap::new(),
             told: None,
             news_at: None,
             owes_secret: false,
@@ -142,6 +145,11 @@ impl Contact {
     /// What was heard from one of their devices.
     pub(crate) fn heard_of(&mut self, device: DeviceId) -> &mut Heard {
         self.heard.entry(device).or_insert_with(|| Heard::new(device))
+    }
+
+    /// What came of what an own device wrote to them.
+    pub(crate) fn copied_of(&mut self, device: DeviceId) -> &mut Heard {
+        self.copied.entry(device).or_insert_with(|| Heard::new(device))
     }
 
     /// Sets when what is owed goes out: soon, and at no time that tells when it was taken (D1).
@@ -269,6 +277,7 @@ impl Contact {
             forked: self.forked,
             before_block: self.before_block.map_or(0, number),
             came_by: self.came_by,
+            copied: self.copied.values().map(Heard::record).collect(),
             owed_delivered: ids_to_bytes(&self.owed.delivered),
             owed_read: ids_to_bytes(&self.owed.read),
             owed_at: self.owed.at.map_or(0, |at| at.0),
@@ -290,8 +299,10 @@ impl Contact {
         let secret = |bytes: Option<&[u8]>| optional(bytes, own::seed);
         let key_servers: Option<Vec<ServerAddress>> = record.key_servers.iter().map(|text| text.parse().ok()).collect();
         let places: Option<Vec<Place>> = record.places.iter().map(Place::restore).collect();
-        let heard = record.heard.iter().map(Heard::restore);
-        let heard: Option<BTreeMap<_, _>> = heard.map(|heard| heard.map(|heard| (heard.device, heard))).collect();
+        let heard = |records: &[HeardRecord]| -> Option<BTreeMap<_, _>> {
+            let heard = records.iter().map(Heard::restore);
+            heard.map(|heard| heard.map(|heard| (heard.device, heard))).collect()
+        };
         Some(Self {
             standing: standing(record.standing)?,
             revision: record.revision,
@@ -307,7 +318,8 @@ impl Contact {
             sequence: record.sequence,
             previous: ChainHash::from_bytes(record.previous.as_slice().try_into().ok()?),
             last_sent: Timestamp(record.last_sent),
-            heard: heard?,
+            heard: heard(&record.heard)?,
+            copied: heard(&record.copied)?,
             told: own::decode_reference(&record.told),
             news_at: (record.news_at != 0).then_some(Timestamp(record.news_at)),
             accepted_us: record.accepted_us,

@@ -1,9 +1,9 @@
 //! What a device of a contact wrote, counted: gaps show (E6, B2).
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use waxwing_wire::{content::ChainHash, id::DeviceId, time::Timestamp};
 
-use crate::records::HeardRecord;
+use crate::{records::HeardRecord, times};
 
 /// Numbers that are waited for; older ones are given up.
 const MOST_MISSING: usize = 64;
@@ -16,7 +16,10 @@ pub(crate) struct Heard {
     hash: ChainHash,
     /// What is shown never goes back in time within one device's messages (S5).
     sent: Timestamp,
-    missing: BTreeSet<u64>,
+    /// What did not come yet, with when the one stands that came before it and was written later.
+    missing: BTreeMap<u64, Timestamp>,
+    /// When the device is asked to send again what is missing, if it is missing by then.
+    pub(crate) ask_at: Option<Timestamp>,
 }
 
 /// What a content says about those before it.
@@ -33,12 +36,16 @@ pub(crate) enum Order {
 impl Heard {
     pub(crate) const fn new(device: DeviceId) -> Self {
         let hash = ChainHash::from_bytes([0; 32]);
-        Self { device, sequence: 0, hash, sent: Timestamp(0), missing: BTreeSet::new() }
+        Self { device, sequence: 0, hash, sent: Timestamp(0), missing: BTreeMap::new(), ask_at: None }
     }
 
     /// Takes the count of a content that was opened.
     pub(crate) fn take(&mut self, sequence: u64, previous: ChainHash, hash: ChainHash) -> Order {
-        if sequence == 0 || self.missing.remove(&sequence) || sequence <= self.sequence {
+        if sequence <= self.sequence {
+            self.missing.remove(&sequence);
+            if self.missing.is_empty() {
+                self.ask_at = None;
+            }
             return Order::Fits;
         }
         let next = self.sequence.saturating_add(1);
@@ -50,7 +57,7 @@ impl Heard {
             false => Order::Gap,
         };
         if order == Order::Gap {
-            self.missing.extend((next..sequence).rev().take(MOST_MISSING));
+            self.missing.extend((next..sequence).rev().take(MOST_MISSING).map(|missing| (missing, self.sent)));
             while self.missing.len() > MOST_MISSING {
                 self.missing.pop_first();
             }
@@ -59,13 +66,14 @@ impl Heard {
         order
     }
 
-    /// When a message stands, for the order on the screen: as it says, but not before what its device wrote earlier.
+    /// When a message stands, for the order on the screen: as it says, but not before what its device wrote earlier, nor after what it wrote
+    /// later. Before [`Self::take`].
     pub(crate) fn clock(&mut self, sequence: u64, sent: Timestamp) -> Timestamp {
-        if sequence >= self.sequence {
+        if sequence > self.sequence {
             self.sent = self.sent.max(sent);
             return self.sent;
         }
-        sent
+        self.missing.get(&sequence).map_or(sent, |before| sent.min(*before))
     }
 
     pub(super) fn record(&self) -> HeardRecord {
@@ -74,17 +82,22 @@ impl Heard {
             sequence: self.sequence,
             hash: self.hash.as_bytes().to_vec(),
             sent: self.sent.0,
-            missing: self.missing.iter().copied().collect(),
+            missing: self.missing.keys().copied().collect(),
+            missing_before: self.missing.values().map(|before| before.0).collect(),
+            ask_at: self.ask_at.map_or(0, |at| at.0),
         }
     }
 
     pub(super) fn restore(record: &HeardRecord) -> Option<Self> {
+        let before =
+            record.missing_before.iter().map(|before| Timestamp(*before)).chain(core::iter::repeat(times::LATEST));
         Some(Self {
             device: DeviceId::try_from(record.device).ok()?,
             sequence: record.sequence,
             hash: ChainHash::from_bytes(record.hash.as_slice().try_into().ok()?),
             sent: Timestamp(record.sent),
-            missing: record.missing.iter().copied().collect(),
+            missing: record.missing.iter().copied().zip(before).collect(),
+            ask_at: (record.ask_at != 0).then_some(Timestamp(record.ask_at)),
         })
     }
 }

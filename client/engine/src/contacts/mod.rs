@@ -109,8 +109,12 @@ impl Contacts {
     }
 
     /// The earliest time at which a contact is to be told something.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.contacts.values().flat_map(|contact| [contact.news_at, contact.owed.at]).flatten().min()
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let times = |contact: &Contact| {
+            let asks = contact.heard.values().chain(contact.copied.values()).filter_map(|heard| heard.ask_at);
+            asks.chain([contact.news_at, contact.owed.at].into_iter().flatten()).filter(|at| *at > now).min()
+        };
+        self.contacts.values().filter_map(times).min()
     }
 }
 

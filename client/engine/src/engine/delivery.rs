@@ -183,7 +183,7 @@ impl Engine {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<(), ServerError> {
-        let error = match result {
+        let mut error = match result {
             Ok(()) => {
                 if self.outbox.accepted(&destination, now, &mut self.stage) {
                     self.tell_sent(&(destination.conversation, destination.id));
@@ -205,6 +205,8 @@ impl Engine {
                 return Ok(());
             }
             ErrorCode::WorkRequired => (envelope.price, envelope.nonce) = (None, None),
+            // The relay says when something in it ends; its owner may fetch it long before.
+            ErrorCode::LaneFull => error.retry_after = error.retry_after.map(|after| after.min(times::LANE_FULL)),
             _ => {}
         }
         Err(error)

@@ -8,6 +8,7 @@ use waxwing_wire::{
     address::ServerAddress,
     id::{AccountId, DeviceId},
     keyserver::{FetchAccount, FetchBundles, FetchReach, KeyserverRequest},
+    manifest::Device,
     time::Timestamp,
 };
 
@@ -16,6 +17,7 @@ use crate::{
     contacts::Objects,
     interface::{Event, IdentityChange, Link, Purpose},
     task::Task,
+    times,
 };
 
 /// Devices that a bundle is needed for.
@@ -104,7 +106,7 @@ impl Engine {
         let is_shown = contact.is_wanted();
         if let (true, Some(from), Some(manifest)) = (news.generation, before, &manifest) {
             // Sessions with devices of a generation that is over are void, as is what waits for them.
-            self.sessions.retain(account, |_| false, &mut self.stage);
+            self.forget_devices(account, |_| false);
             let to = manifest.content().generation();
             let change = IdentityChange { account: *account, from, to };
             self.want(account, false, true);
@@ -112,7 +114,7 @@ impl Engine {
                 self.stage.notify(Event::IdentityChanged(change));
             }
         } else if let (true, Some(manifest)) = (news.devices, &manifest) {
-            self.sessions.retain(account, |device| manifest.device(device).is_some(), &mut self.stage);
+            self.forget_devices(account, |device| manifest.device(device).is_some());
             self.want(account, false, true);
             if is_shown {
                 self.stage.notify(Event::DevicesChanged { account: *account });
@@ -139,7 +141,13 @@ impl Engine {
         }
         if waxwing_wire::history::precedence(&manifest, known) == core::cmp::Ordering::Greater {
             self.own.statement = statement;
+            let known: Vec<DeviceId> = known.content().devices().iter().map(Device::id).collect();
+            let listed = manifest.content().devices().iter().map(Device::id);
+            let joined: Vec<DeviceId> = listed.filter(|id| !known.contains(id)).collect();
+            // What was said here meanwhile was copied to those that were known. Their clocks may differ from ours a little.
+            let since = manifest.issued().saturating_sub(times::SKEW_SHOWN);
             self.take_own_manifest(manifest);
+            self.outbox.copies_again(&own, &joined, since, &mut self.stage);
             self.want(&own, false, true);
             self.spread_news(now, rng);
         }

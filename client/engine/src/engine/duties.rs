@@ -34,6 +34,7 @@ impl Engine {
         for device in answers {
             self.signal_device(device, Body::Empty, now, now, rng);
         }
+        self.ask_for_gaps(now, rng);
         // All entries are looked at, for days that have gone by.
         if now.since(self.looked_at_outbox) >= times::LOOK {
             self.looked_at_outbox = now;
@@ -42,6 +43,42 @@ impl Engine {
             }
         }
         self.forget_old_ids(now);
+    }
+
+    /// Devices of which something is missing, or could not be opened, are asked for it, each at most once in [`times::REPAIR`] (E6).
+    fn ask_for_gaps(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let own = self.own.account();
+        let mut devices: Vec<Device> = Vec::new();
+        for contact in self.contacts.iter_mut() {
+            let (account, wanted) = (contact.account, contact.is_wanted());
+            let heard = contact.heard.iter_mut().map(|(device, heard)| ((account, *device), heard));
+            let copied = contact.copied.iter_mut().map(|(device, heard)| ((own, *device), heard));
+            let mut changed = false;
+            for (device, heard) in heard.chain(copied).filter(|(_, heard)| due(heard.ask_at)) {
+                (heard.ask_at, changed) = (None, true);
+                devices.extend(wanted.then_some(device));
+            }
+            if changed {
+                contact.save(&mut self.stage);
+            }
+        }
+        for (device, peer) in self.sessions.iter_mut().filter(|(_, peer)| due(peer.ask_at)) {
+            peer.ask_at = None;
+            peer.save(device, &mut self.stage);
+            devices.push(*device);
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        devices.retain(|device| self.contacts.get(&device.0).is_some_and(super::Contact::is_wanted));
+        devices.into_iter().for_each(|device| self.ask_again(device, now, rng));
+    }
+
+    /// When a device is asked for what is missing: not before what is only late had the time to come, nor too often.
+    pub(super) fn gap_due(&self, device: &Device, now: Timestamp, rng: &mut impl CryptoRng) -> Timestamp {
+        let asked = self.sessions.get(device).map_or(Timestamp(0), |peer| peer.repaired);
+        let least = now.saturating_add(random::between(times::GAP_DELAY, rng));
+        least.max(asked.saturating_add(times::REPAIR))
     }
 
     /// Tells an account our newest manifest, reach key and secret; the other devices hear that it is done.

@@ -82,7 +82,8 @@ impl Engine {
     }
 
     fn open(&mut self, envelope: &[u8], lane: u32, now: Timestamp, rng: &mut impl CryptoRng) -> Outcome {
-        let opened = SealedMessage::from_envelope(envelope).ok().and_then(|seal| seal.open(&self.own.identity).ok());
+        let seal = SealedMessage::from_envelope(envelope).ok();
+        let opened = seal.and_then(|seal| seal.open_with(&self.own.identity, &mut self.agreements).ok());
         let Some(inside) = opened else { return Outcome::Unreadable(None) };
         let size = EnvelopeSize::exactly(envelope.len());
         let claims = inside.claims().clone();
@@ -126,6 +127,9 @@ impl Engine {
         let Ok(verified) = inside.verify(trust, convert::time(now), own) else { return Outcome::Unreadable(None) };
         trust.remember(verified.certificate());
         let identity = verified.sender().identity_key;
+        // The next one of this device costs a third less.
+        peer.found_identity(identity);
+        self.agreements.keep(&self.own.identity, &identity);
         let opened = match verified.decode_message() {
             Ok(Message::Signal(message)) => {
                 let budget = &mut peer.budget;
@@ -316,13 +320,26 @@ impl Engine {
     /// Messages of a known device cannot be opened: a new session, and what was lost again.
     fn repair(&mut self, device: Device, now: Timestamp, rng: &mut impl CryptoRng) {
         let is_contact = self.contacts.get(&device.0).is_some_and(Contact::is_wanted);
-        let peer = self.sessions.entry(device);
-        if !is_contact || now.since(peer.repaired) < times::REPAIR {
+        if !is_contact {
             return;
         }
-        (peer.repaired, peer.renew) = (now, true);
-        peer.save(&device, &mut self.stage);
+        let peer = self.sessions.entry(device);
+        let next = peer.repaired.saturating_add(times::REPAIR);
+        if now < next {
+            // What is lost now is asked for as soon as it may be.
+            peer.ask_at.get_or_insert(next);
+            return peer.save(&device, &mut self.stage);
+        }
+        peer.renew = true;
         self.stage.notify(Event::SessionRepaired { account: device.0, device: device.1 });
+        self.ask_again(device, now, rng);
+    }
+
+    /// Asks a device for what it sent and did not come, or could not be opened.
+    pub(super) fn ask_again(&mut self, device: Device, now: Timestamp, rng: &mut impl CryptoRng) {
+        let peer = self.sessions.entry(device);
+        (peer.repaired, peer.ask_at) = (now, None);
+        peer.save(&device, &mut self.stage);
         self.signal_device(device, Body::Resend(Resend { ids: Vec::new() }), now, now, rng);
     }
 }

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use rand_core::CryptoRng;
 use thiserror::Error;
+use waxwing_protocol::sealed::Agreements;
 use waxwing_wire::{
     content::{MessageId, Standing},
     id::{AccountId, DeviceId},
@@ -42,7 +43,7 @@ use crate::{
     links::Links,
     mailbox::Mailbox,
     outbox::Outbox,
-    own::{Joining, NewAccount, NewAccountError, Own, Provisioning, RecoverError},
+    own::{Joining, NewAccount, NewAccountError, Own, Provisioning, Published, RecoverError},
     prekeys::Prekeys,
     sessions::Sessions,
     stage::{Changed, Stage},
@@ -57,6 +58,8 @@ pub struct Engine {
     mailbox: Mailbox,
     contacts: Contacts,
     sessions: Sessions,
+    /// In memory: what this device's identity key and others' agree on (spec §8.9).
+    agreements: Agreements,
     prekeys: Prekeys,
     outbox: Outbox,
     links: Links<Task>,
@@ -65,6 +68,10 @@ pub struct Engine {
     quarantined: u32,
     looked_at_ids: Timestamp,
     looked_at_outbox: Timestamp,
+    /// When the account's manifest was asked for because it is old.
+    looked_at_manifest: Timestamp,
+    /// The manifest that the key server is being given.
+    publishing: Option<Published>,
     /// While something is taken that the other devices know already.
     quiet: bool,
     /// `Ready` was said.
@@ -187,6 +194,7 @@ impl Engine {
             mailbox,
             contacts: Contacts::new(),
             sessions: Sessions::new(),
+            agreements: Agreements::new(),
             prekeys,
             outbox: Outbox::new(),
             links: Links::new(),
@@ -194,6 +202,8 @@ impl Engine {
             quarantined: 0,
             looked_at_ids: Timestamp(0),
             looked_at_outbox: Timestamp(0),
+            looked_at_manifest: Timestamp(0),
+            publishing: None,
             quiet: false,
             is_ready: false,
             skew: None,
@@ -381,6 +391,12 @@ impl Engine {
             .map(|contact| (contact.account, contact.standing))
     }
 
+    /// Forgets everything shared with the devices of an account that are not listed.
+    fn forget_devices(&mut self, account: &AccountId, listed: impl Fn(DeviceId) -> bool) {
+        let gone = self.sessions.retain(account, listed, &mut self.stage);
+        gone.iter().for_each(|identity| self.agreements.forget(identity));
+    }
+
     fn tell_ready(&mut self) {
         let is_ready = self.mailbox.is_ready() && self.is_registered();
         if is_ready && !self.is_ready {
@@ -391,14 +407,14 @@ impl Engine {
 
     fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let parts = [
-            self.links.next_due(),
-            self.contacts.next_due(),
-            self.sessions.next_due(),
-            self.outbox.next_due(),
+            self.links.next_due(now),
+            self.contacts.next_due(now),
+            self.sessions.next_due(now),
+            self.outbox.next_due(now),
             self.prekeys.next_due(),
-            self.registration_due(),
+            self.registration_due(now),
         ];
-        // What is overdue waits for a connection or for a person, whose coming is an input.
+        // What is overdue waits for a connection or for a person, whose coming is an input; it does not hide what comes after it.
         parts.into_iter().flatten().filter(|at| *at > now).min()
     }
 

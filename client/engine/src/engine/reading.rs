@@ -109,7 +109,7 @@ impl Engine {
             Body::Empty | Body::Typing(_) | Body::ProfileKey(_) | Body::GroupPart(_) => {}
             // About something that is not here: nothing to show, and nothing to tell its author (D1).
             ref body if target(body).is_some_and(|target| !self.was_seen(&(target.author, target.id))) => {
-                self.count(from, &content, hash);
+                self.count(from, &content, hash, now, rng);
             }
             ref body => {
                 let text = shown(body, &content.fallback);
@@ -128,9 +128,21 @@ impl Engine {
     }
 
     /// A content that is not shown has its place in its device's count all the same.
-    fn count(&mut self, (account, device): Device, content: &Content, hash: ChainHash) {
+    fn count(
+        &mut self,
+        (account, device): Device,
+        content: &Content,
+        hash: ChainHash,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) {
+        let ask_at = self.gap_due(&(account, device), now, rng);
         let Some(contact) = self.contacts.get_mut(&account) else { return };
-        let order = contact.heard_of(device).take(content.sequence, content.previous, hash);
+        let heard = contact.heard_of(device);
+        let order = heard.take(content.sequence, content.previous, hash);
+        if order == Order::Gap {
+            heard.ask_at.get_or_insert(ask_at);
+        }
         contact.save(&mut self.stage);
         if order != Order::Fits {
             self.stage.notify(Event::Gap { conversation: account, device });
@@ -141,6 +153,7 @@ impl Engine {
     fn show(&mut self, message: Incoming, hash: ChainHash, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
         let Incoming { from: (account, device), id, sequence, previous, sent, text } = message;
         let known = self.was_seen(&(account, id));
+        let ask_at = self.gap_due(&(account, device), now, rng);
         let Some(contact) = self.contacts.get_mut(&account) else { return };
         // Whoever was removed, and writes again, asks as anybody else.
         if contact.standing == Standing::Removed && !known {
@@ -148,9 +161,12 @@ impl Engine {
             self.stage.notify(Event::Request { account });
         }
         let heard = contact.heard_of(device);
-        let order = heard.take(sequence, previous, hash);
         // Nobody wrote it later than now: a clock that is ahead would hold its messages below all others for ever.
         let sent = heard.clock(sequence, sent.min(now));
+        let order = heard.take(sequence, previous, hash);
+        if order == Order::Gap {
+            heard.ask_at.get_or_insert(ask_at);
+        }
         // Again, too: the receipt may have been lost with a session. A stranger's waits for the person's yes (D1).
         contact.owed.delivered.retain(|owed| *owed != id);
         if contact.is_wanted() || contact.owed.delivered.len() < Owed::MOST_OF_STRANGERS {
@@ -264,7 +280,7 @@ impl Engine {
         match content.body {
             Body::SentCopy(copy) => {
                 if let Ok(inner) = Content::decode(&copy.content) {
-                    self.read_copy(from, &inner, &copy.content, now);
+                    self.read_copy(from, &inner, &copy.content, now, rng);
                 }
             }
             Body::ContactCopy(copy) => self.merge(&copy, now, rng),
@@ -278,9 +294,17 @@ impl Engine {
     }
 
     /// What another device of this account sent to somebody.
-    fn read_copy(&mut self, from: Device, inner: &Content, encoded: &[u8], now: Timestamp) {
+    fn read_copy(&mut self, from: Device, inner: &Content, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
         let Conversation::Account(peer) = inner.conversation else { return };
         let own = self.own.account();
+        let ask_at = self.gap_due(&from, now, rng);
+        if let Some(contact) = self.contacts.get_mut(&peer).filter(|_| inner.sequence > 0) {
+            let heard = contact.copied_of(from.1);
+            if heard.take(inner.sequence, inner.previous, Content::chain_hash(encoded)) == Order::Gap {
+                heard.ask_at.get_or_insert(ask_at);
+            }
+            contact.save(&mut self.stage);
+        }
         match &inner.body {
             Body::Receipt(receipt) => {
                 // It is done: once for the account.

@@ -31,10 +31,14 @@ impl Engine {
         self.own.registered && self.own.reach_stored && self.prekeys.are_ready()
     }
 
-    pub(super) fn registration_due(&self) -> Option<Timestamp> {
-        let renewal = self.own.root.as_ref().map(|_| self.own.manifest.issued().saturating_add(times::RENEWAL));
+    pub(super) fn registration_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let issued = self.own.manifest.issued();
+        let renewal = match self.own.root {
+            Some(_) => issued.saturating_add(times::RENEWAL),
+            None => issued.saturating_add(times::RENEWAL).max(self.looked_at_manifest).saturating_add(times::ROTATION),
+        };
         let upkeep = self.is_registered().then_some(self.own.upkeep_at);
-        renewal.into_iter().chain(upkeep).min()
+        core::iter::once(renewal).chain(upkeep).filter(|at| *at > now).min()
     }
 
     /// Asks for the next thing that the key server does not have.
@@ -88,6 +92,7 @@ impl Engine {
                     statement: new_generation.then(|| self.own.statement.encode()),
                     manifest: self.own.manifest.encode(),
                 });
+                self.publishing = Some(Published::of(&self.own.manifest));
                 self.links.ask_keyserver(link, Task::Publish, request, now, &mut self.stage);
             }
             Task::StoreReach => {
@@ -118,6 +123,7 @@ impl Engine {
             manifest: self.own.manifest.encode(),
             admission,
         });
+        self.publishing = Some(Published::of(&self.own.manifest));
         self.links.ask_keyserver(link, Task::CreateAccount, request, now, &mut self.stage);
     }
 
@@ -174,13 +180,23 @@ impl Engine {
 
     /// The primary renews the manifest when a third of its life is over (spec §11.5.5).
     fn renew(&mut self, now: Timestamp) {
-        let Some(root) = &self.own.root else { return };
+        let Some(root) = &self.own.root else { return self.look_for_renewal(now) };
         if now.since(self.own.manifest.issued()) < times::RENEWAL || self.own.manifest.content().is_final() {
             return;
         }
         let renewed = self.own.manifest.renew(root, now).map(|manifest| manifest.verify(&self.own.statement, now));
         if let Ok(Ok(manifest)) = renewed {
             self.take_own_manifest(manifest);
+        }
+    }
+
+    /// A renewal differs by its date alone, so no message tells of it: a linked device asks for it, once a day.
+    fn look_for_renewal(&mut self, now: Timestamp) {
+        let is_old = now.since(self.own.manifest.issued()) >= times::RENEWAL.saturating_add(times::ROTATION);
+        if is_old && now.since(self.looked_at_manifest) >= times::ROTATION {
+            self.looked_at_manifest = now;
+            let own = self.own.account();
+            self.want(&own, true, false);
         }
     }
 
@@ -194,8 +210,8 @@ impl Engine {
             itself.take(objects, self.own.newest);
             itself.save(&mut self.stage);
         }
-        let listed = |device| self.own.manifest.device(device).is_some();
-        self.sessions.retain(&own, listed, &mut self.stage);
+        let manifest = self.own.manifest.clone();
+        self.forget_devices(&own, |device| manifest.device(device).is_some());
         if self.own.manifest.device(self.own.device).is_none() {
             self.stage.notify(Event::Unlisted);
         }

@@ -77,6 +77,10 @@ impl Engine {
         if !contact.is_wanted() || contact.unaccepted_generation().is_some() || contact.is_deleted() {
             return Err(NotYet::Held);
         }
+        // Nobody believes a device whose manifest has expired: it waits for the renewed one.
+        if self.own.manifest.expires() <= now {
+            return Err(NotYet::Held);
+        }
         let listed = contact.manifest.as_ref().ok_or(NotYet::Objects)?.device(id).ok_or(NotYet::Held)?;
         let listed = listed.keys().identity;
         let place = contact.place(id).cloned().ok_or(NotYet::Place)?;
@@ -109,7 +113,9 @@ impl Engine {
             _ => smallest,
         };
         let padded = content.with_padding(sealed::Padding::To(convert::size(size)));
-        let sealed = padded.seal_fan_out(&self.own.identity, &[recipient], rng).map_err(|_| NotYet::Held)?;
+        self.agreements.keep(&self.own.identity, &recipient);
+        let sealed = padded.seal_fan_out_with(&self.own.identity, &[recipient], &self.agreements, rng);
+        let sealed = sealed.map_err(|_| NotYet::Held)?;
         let envelope = sealed.envelope(0).ok_or(NotYet::Held)?;
         sessions::write(&device, &step.delta(), &mut self.stage);
         let _ = step.commit();

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use waxwing_wire::{
-    content::MessageId,
+    content::{Body, Content, MessageId},
     id::{AccountId, DeviceId},
     time::Timestamp,
 };
@@ -95,6 +95,13 @@ impl Entry {
     ) -> Self {
         let target = |(device, not_before)| (device, Target { state: TargetState::Waiting, not_before });
         Self { targets: devices.into_iter().map(target).collect(), ..Self::new(content, Audience::Named, made) }
+    }
+
+    /// Whether it says something about a session that was, which is not said again: a question for what was lost would be answered once more,
+    /// and count as one more question.
+    pub(super) fn is_of_the_moment(&self) -> bool {
+        let content = Content::decode(&self.content);
+        content.is_ok_and(|content| matches!(content.body, Body::Resend(_) | Body::Empty))
     }
 
     /// Whether its envelopes may have ended unseen.

@@ -215,7 +215,7 @@ impl Outbox {
         let keys: Vec<EntryKey> =
             self.of(conversation).filter(|(_, entry)| entry.made >= since).map(|(key, _)| *key).collect();
         for key in keys {
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Some(entry) = self.entries.get_mut(&key).filter(|entry| !entry.is_of_the_moment()) else { continue };
             let Some(target) = entry.targets.get_mut(&device).filter(|target| target.state != TargetState::Waiting)
             else {
                 continue;
@@ -225,6 +225,23 @@ impl Outbox {
             self.open.insert(entry.order, key);
             entry.save(&key, stage);
             self.drop_envelope(&destination(&key, &device), stage);
+        }
+    }
+
+    /// Own devices are listed that were not known when these copies were made: they get what was made since.
+    pub(crate) fn copies_again(&mut self, own: &AccountId, devices: &[DeviceId], since: Timestamp, stage: &mut Stage) {
+        let copies =
+            |entry: &Entry| entry.audience == Audience::Siblings && entry.sent.is_some() && entry.made >= since;
+        let keys: Vec<EntryKey> = self.of(own).filter(|(_, entry)| copies(entry)).map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            for device in devices {
+                let target = Target { state: TargetState::Waiting, not_before: Timestamp(0) };
+                entry.targets.entry((*own, *device)).or_insert(target);
+            }
+            entry.sent = None;
+            self.open.insert(entry.order, key);
+            entry.save(&key, stage);
         }
     }
 
@@ -291,10 +308,11 @@ impl Outbox {
     }
 
     /// When something waits for its time.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         let waits = self.open.values().filter_map(|key| self.entries.get(key));
         let waits = waits.flat_map(|entry| entry.targets.values());
-        waits.filter(|target| target.state == TargetState::Waiting).map(|target| target.not_before).min()
+        let times = waits.filter(|target| target.state == TargetState::Waiting).map(|target| target.not_before);
+        times.filter(|at| *at > now).min()
     }
 
     /// Whether anything is on its way.

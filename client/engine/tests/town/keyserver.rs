@@ -64,7 +64,7 @@ impl Keyserver {
                 self.accounts.insert(key.account_id(), objects);
                 Ok(KeyserverReply::Done)
             }
-            KeyserverRequest::PublishManifest(publish) => self.publish(publish, now),
+            KeyserverRequest::PublishManifest(publish) => self.publish(&publish, now),
             KeyserverRequest::FetchAccount(fetch) => {
                 let objects = self.accounts.get(&fetch.account).cloned();
                 objects.map(KeyserverReply::Account).ok_or(ErrorCode::Refused.into())
@@ -80,7 +80,7 @@ impl Keyserver {
     }
 
     /// Whatever verifies takes the place of what was there; devices that are gone take what was theirs with them.
-    fn publish(&mut self, publish: PublishManifest, now: Timestamp) -> Result<KeyserverReply, ServerError> {
+    fn publish(&mut self, publish: &PublishManifest, now: Timestamp) -> Result<KeyserverReply, ServerError> {
         for (account, objects) in &mut self.accounts {
             let mut changed = objects.clone();
             if let Some(statement) = &publish.statement {

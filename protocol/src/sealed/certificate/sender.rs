@@ -7,7 +7,7 @@ use core::fmt;
 
 use super::{ServerCertificateIn, Signed};
 use crate::address::{DeviceAddress, DeviceId, ServiceId};
-use crate::curve::{Decoded, IdentityKey};
+use crate::curve::{Decoded, EncodedKey, IdentityKey};
 use crate::message::{DecodeError, framing};
 use crate::sealed::error::CertificateError;
 use crate::sealed::key::CertificateKey;
@@ -58,6 +58,14 @@ impl SenderCertificateIn {
     /// # Errors
     /// [`DecodeError`]: whoever made it is at fault.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_with(bytes, |_| None)
+    }
+
+    /// As [`Self::decode`], with the point of an identity key that was checked before: the very same bytes are the very same key.
+    pub(in crate::sealed) fn decode_with(
+        bytes: &[u8],
+        known: impl FnOnce(EncodedKey) -> Option<Decoded<IdentityKey>>,
+    ) -> Result<Self, DecodeError> {
         let signed = Signed::decode(bytes)?;
         let body: SenderCertificateBody = framing::decode(&signed.body)?;
         let service_id = service_id(body.sender_uuid.as_deref(), body.sender_uuid_bytes)?;
@@ -65,7 +73,9 @@ impl SenderCertificateIn {
             .map_err(|_| DecodeError::Invalid { field: "sender_device" })?;
         let expires = Timestamp(framing::require(body.expires, "expires")?);
         let identity_key = framing::require(body.identity_key, "identity_key")?;
-        let identity_key = IdentityKey::decode(&identity_key).map_err(DecodeError::key("identity_key"))?;
+        let known = EncodedKey::parse(&identity_key).ok().and_then(known);
+        let identity_key = known.map_or_else(|| IdentityKey::decode(&identity_key), Ok);
+        let identity_key = identity_key.map_err(DecodeError::key("identity_key"))?;
         let server = server(body.server_certificate, body.server_id)?;
         let address = DeviceAddress { service_id, device_id };
         let claims = Sender { address, e164: body.sender_e164, identity_key: identity_key.key, expires };

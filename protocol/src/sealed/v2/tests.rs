@@ -29,8 +29,8 @@ fn b11_a_header_that_hides_another_message_key_does_not_open_the_shared_part() {
     let (honest, other) = (Seal::generate(rng), Seal::generate(rng));
     let shared = honest.shared(&content).unwrap();
 
-    let header = honest.header(sender.pair(), recipient.pair().public()).unwrap();
-    assert!(open(&header, &shared, recipient.pair()).is_ok());
+    let header = honest.header(sender.pair(), recipient.pair().public(), None).unwrap();
+    assert!(open(&header, &shared, recipient.pair(), &mut Agreements::new()).is_ok());
 
     // C and AT are right for everything but M: the ephemeral key is the honest one.
     let mixed = Seal {
@@ -38,10 +38,10 @@ fn b11_a_header_that_hides_another_message_key_does_not_open_the_shared_part() {
         ephemeral: KeyPair::from_private(PrivateKey::from_bytes(honest.ephemeral.private().as_bytes())),
         cipher_key: Zeroizing::new(*other.cipher_key),
     };
-    let header = mixed.header(sender.pair(), recipient.pair().public()).unwrap();
+    let header = mixed.header(sender.pair(), recipient.pair().public(), None).unwrap();
     // Even a ciphertext under the other K, as colliding ciphertexts of GCM-SIV would be, does not help.
     for shared in [shared, mixed.shared(&content).unwrap()] {
-        assert_eq!(open(&header, &shared, recipient.pair()), Err(OpenError::Forged));
+        assert_eq!(open(&header, &shared, recipient.pair(), &mut Agreements::new()), Err(OpenError::Forged));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sealed sender through the public API (spec/08-sealed-sender.md).
 
+mod agreements;
 mod attacks;
 mod certificates;
 mod content;

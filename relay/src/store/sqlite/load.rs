@@ -39,16 +39,21 @@ pub(super) async fn envelopes(file: &Path) -> Result<Vec<EnvelopeRow>, OpenError
         return Ok(Vec::new());
     };
     let middle = first.midpoint(last);
-    let other = async {
-        let mut connection = SqliteConnection::connect_with(&options(file)).await?;
-        let read = within(&mut connection, middle, last).await;
-        connection.close().await?;
-        read
-    };
-    let (mut lower, upper) = tokio::try_join!(within(&mut connection, first.saturating_sub(1), middle), other)?;
+    let path = file.to_owned();
+    // Tasks, because taking the lists apart costs as much as making them.
+    let upper = tokio::spawn(async move { half(&path, middle, last).await });
+    let lower = within(&mut connection, first.saturating_sub(1), middle).await;
+    let (upper, mut lower) = (upper.await.map_err(broken)??, lower?);
     connection.close().await?;
     lower.extend(upper);
     Ok(lower)
+}
+
+async fn half(file: &Path, above: i64, last: i64) -> Result<Vec<EnvelopeRow>, OpenError> {
+    let mut connection = SqliteConnection::connect_with(&options(file)).await?;
+    let read = within(&mut connection, above, last).await;
+    connection.close().await?;
+    read
 }
 
 /// Those above one place, up to another.
@@ -98,15 +103,29 @@ fn unpack(lists: &SqliteRow, all: &mut Vec<EnvelopeRow>) -> Result<(), OpenError
     Ok(())
 }
 
-struct Numbers<'r>(std::str::Split<'r, char>);
+pub(super) struct Numbers<'r>(std::str::Split<'r, char>);
 
-fn numbers(lists: &SqliteRow, column: usize) -> Result<Numbers<'_>, OpenError> {
+pub(super) fn numbers(lists: &SqliteRow, column: usize) -> Result<Numbers<'_>, OpenError> {
     Ok(Numbers(lists.try_get::<&str, _>(column)?.split(',')))
 }
 
 impl Numbers<'_> {
-    fn next(&mut self) -> Result<u64, OpenError> {
+    pub(super) fn next(&mut self) -> Result<u64, OpenError> {
         self.0.next().ok_or_else(|| broken("a list is short"))?.parse().map_err(broken)
+    }
+}
+
+/// The same of a column that may be absent: then it is an empty text.
+pub(super) struct PerhapsNumbers<'r>(std::str::Split<'r, char>);
+
+pub(super) fn perhaps_numbers(lists: &SqliteRow, column: usize) -> Result<PerhapsNumbers<'_>, OpenError> {
+    Ok(PerhapsNumbers(lists.try_get::<&str, _>(column)?.split(',')))
+}
+
+impl PerhapsNumbers<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<u64>, OpenError> {
+        let text = self.0.next().ok_or_else(|| broken("a list is short"))?;
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(broken) }
     }
 }
 

@@ -33,6 +33,7 @@ use super::{
 mod checkpoint;
 mod copy;
 mod files;
+mod inhabitants;
 mod load;
 mod measures;
 mod open;

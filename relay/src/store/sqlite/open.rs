@@ -16,21 +16,21 @@ use sqlx::{
     },
 };
 use waxwing_wire::{
-    delivery::LaneHash,
     id::{BlobId, MailboxId, RegisterId},
-    relay::{EntryKind, LaneNumber, RegisterHead, Verifier, VersionHash, mailbox_id},
+    relay::{EntryKind, RegisterHead, Verifier, VersionHash, mailbox_id},
     time::Timestamp,
 };
 
 use super::{
     Files, Sqlite, SqliteStore,
+    inhabitants::{self, MailboxRow},
     load::{self, EnvelopeRow},
     rows,
     shares::Shares,
     statements,
 };
 use crate::{
-    ledger::{Held, LaneRow, Ledger, Lineage, Pool},
+    ledger::{Held, LaneRow, Ledger},
     store::{
         Invitation, InvitationState, InviteId, Rules,
         blobs::{self, Blob},
@@ -166,14 +166,6 @@ struct Loaded {
     last: u64,
 }
 
-struct MailboxRow {
-    number: u64,
-    owner_key: [u8; 32],
-    close_hash: [u8; 32],
-    born: u64,
-    next_lane: u32,
-}
-
 impl Loaded {
     async fn read(file: &Path, connection: &mut SqliteConnection) -> Result<Self, OpenError> {
         let (envelopes, loaded) = tokio::try_join!(load::envelopes(file), Self::rest(connection))?;
@@ -183,9 +175,9 @@ impl Loaded {
 
     /// Without what waits.
     async fn rest(connection: &mut SqliteConnection) -> Result<Self, OpenError> {
-        let mailboxes = all(connection, statements::load::MAILBOXES, mailbox_row).await?;
+        let mailboxes = inhabitants::mailboxes(connection).await?;
         let mut lanes: HashMap<u64, Vec<LaneRow>> = HashMap::new();
-        for (mailbox, row) in all(connection, statements::load::LANES, lane_row).await? {
+        for (mailbox, row) in inhabitants::lanes(connection).await? {
             lanes.entry(mailbox).or_default().push(row);
         }
         let closed = all(connection, statements::load::CLOSED, closed_row).await?;
@@ -360,34 +352,6 @@ async fn all<T>(
         all.push(parse(&row)?);
     }
     Ok(all)
-}
-
-fn mailbox_row(row: &SqliteRow) -> Result<MailboxRow, OpenError> {
-    Ok(MailboxRow {
-        number: number(row, 0)?,
-        owner_key: bytes(row, 1)?,
-        close_hash: bytes(row, 2)?,
-        born: number(row, 3)?,
-        next_lane: small(row, 4)?,
-    })
-}
-
-fn lane_row(row: &SqliteRow) -> Result<(u64, LaneRow), OpenError> {
-    let lineage = Lineage {
-        pool: Pool::of_number(small(row, 3)?).ok_or_else(|| broken("pool"))?,
-        parent: row.try_get::<Option<u32>, _>(4)?.map(LaneNumber),
-        halvings: small(row, 5)?,
-    };
-    let ends = row.try_get::<Option<i64>, _>(7)?.map(|ends| u64::try_from(ends).map(Timestamp)).transpose();
-    let lane = LaneRow {
-        number: LaneNumber(small(row, 1)?),
-        kind: rows::kind_of_number(small(row, 2)?).ok_or_else(|| broken("kind"))?,
-        lineage,
-        hash: LaneHash::from_bytes(bytes(row, 6)?),
-        ends: ends.map_err(broken)?,
-        admitted: small(row, 8)?,
-    };
-    Ok((number(row, 0)?, lane))
 }
 
 fn closed_row(row: &SqliteRow) -> Result<Closed, OpenError> {

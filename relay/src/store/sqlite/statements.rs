@@ -59,10 +59,15 @@ pub(super) const LAST_BODY: &str = "SELECT max(place) FROM body";
 
 /// What is read when the store is opened.
 pub(super) mod load {
-    pub(in crate::store::sqlite) const MAILBOXES: &str =
-        "SELECT number, owner_key, close_hash, born, next_lane FROM mailbox";
-    pub(in crate::store::sqlite) const LANES: &str =
-        "SELECT mailbox, number, kind, pool, parent, halvings, hash, ends, admitted FROM lane ORDER BY mailbox, number";
+    /// Of those above a number, the first and what is within 4,096 of it: the last number, how many, and a list of each column.
+    pub(in crate::store::sqlite) const MAILBOXES: &str = "SELECT max(number), count(*), group_concat(number), group_concat(born), group_concat(next_lane), \
+         CAST(group_concat(owner_key, '') AS BLOB), CAST(group_concat(close_hash, '') AS BLOB) FROM mailbox \
+         WHERE number > ?1 AND number <= (SELECT min(number) + 4095 FROM mailbox WHERE number > ?1)";
+    /// Likewise, by mailboxes' numbers; what may be absent is then an empty text.
+    pub(in crate::store::sqlite) const LANES: &str = "SELECT max(mailbox), count(*), group_concat(mailbox), group_concat(number), group_concat(kind), group_concat(pool), \
+         group_concat(halvings), group_concat(admitted), group_concat(coalesce(parent, '')), group_concat(coalesce(ends, '')), \
+         CAST(group_concat(hash, '') AS BLOB) FROM lane \
+         WHERE mailbox > ?1 AND mailbox <= (SELECT min(mailbox) + 4095 FROM lane WHERE mailbox > ?1)";
     pub(in crate::store::sqlite) const CLOSED: &str = "SELECT mailbox, close_hash, until FROM closed";
     pub(in crate::store::sqlite) const INVITES: &str =
         "SELECT number, hash, below, state, barred FROM invitation ORDER BY number";
@@ -205,6 +210,8 @@ mod tests {
             LAST_BODY,
             load::PLACES,
             load::ENVELOPES,
+            load::MAILBOXES,
+            load::LANES,
             CREATE_REGISTER,
             WRITE_REGISTER,
             EVICT,
@@ -220,7 +227,7 @@ mod tests {
         all.push((MINT.into_sql_str(), &["SCAN CONSTANT ROW", "SCAN new"]));
         all.push((REVOKE.into_sql_str(), &["SCAN json_each VIRTUAL TABLE INDEX 1:"]));
         all.push((FETCH.into_sql_str(), &["SCAN wanted VIRTUAL TABLE INDEX 1:"]));
-        for text in [load::MAILBOXES, load::LANES, load::CLOSED, load::INVITES, load::REGISTERS, load::BLOBS] {
+        for text in [load::CLOSED, load::INVITES, load::REGISTERS, load::BLOBS] {
             let table = text.split("FROM ").nth(1).unwrap().split(' ').next().unwrap();
             all.push((
                 text.into_sql_str(),

@@ -26,6 +26,7 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
         "blob, written ",
         "blob, read ",
         "idle and subscribed, each ",
+        "accepted beside a flood, p99 ",
         "accepted, 100 a second, p99 ",
     ] {
         let line = table.lines().find(|line| line.starts_with(row)).unwrap_or_else(|| panic!("{row}: {table}"));
@@ -35,6 +36,7 @@ fn every_row_is_measured_beside_its_yardstick_and_nothing_is_left_behind() {
     assert!(table.contains("of bare echo") && table.contains("of plain batcher"), "{table}");
     assert!(log.contains("51 idle subscribers stood, and an envelope came to each"), "{log}");
     assert!(table.contains("of bare connection"), "{table}");
+    assert!(table.contains("of before it") && log.contains("and was held to it"), "{log}");
     assert!(table.contains("of raw stream") && table.contains("of file, synced"), "{table}");
     assert!(!folder.path().join("bench").exists());
 }

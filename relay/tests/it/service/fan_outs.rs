@@ -15,7 +15,7 @@ const BOB: u8 = 2;
 const CAROL: u8 = 3;
 
 /// To each person, by a key, with a header that says whose it is.
-fn fan_out(number: u64, ttl: Ttl, recipients: &[(u8, u8)]) -> FanOut {
+pub(super) fn fan_out(number: u64, ttl: Ttl, recipients: &[(u8, u8)]) -> FanOut {
     let recipients = recipients.iter().map(|(person, key)| {
         let header = EnvelopeHeader::from_bytes([*person; 48]);
         (mailbox_of(*person), DeliveryKey::from_bytes([*key; 16]), header)

@@ -1,0 +1,6 @@
+//! The binary; what it does is in the library.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    waxwing::run(std::env::args_os())
+}
