@@ -275,7 +275,8 @@ impl Client {
         self.store(Request::Check).await
     }
 
-    /// Ends it: tells the servers, folds the journal in, and lets the profile go. Other handles say that it is closed.
+    /// Ends it: tells the servers, folds the journal in, and lets the profile go. Other handles say that it is closed. A process that ends
+    /// right after it calls [`wait_for_threads`](crate::store::wait_for_threads) first.
     ///
     /// # Errors
     /// [`StoreError`]; nothing that was stored is lost.

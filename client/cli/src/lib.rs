@@ -54,10 +54,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     });
     // A thread may still wait for a line of standard input that nobody wants any more.
     runtime.shutdown_background();
-    match done {
+    let code = match done {
         Ok(exit) => ExitCode::from(exit.number()),
         Err(error) => fail(&globals, &error),
-    }
+    };
+    waxwing_client::store::wait_for_threads(GOODBYE);
+    code
 }
 
 fn fail(globals: &Globals, error: &ApiError) -> ExitCode {
@@ -68,3 +70,6 @@ fn fail(globals: &Globals, error: &ApiError) -> ExitCode {
     }
     ExitCode::from(error.code.exit().number())
 }
+
+/// A database's thread ends in far less.
+const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -21,6 +21,7 @@ mod row;
 mod scripts;
 mod search;
 mod statements;
+mod threads;
 mod write;
 mod writer;
 
@@ -34,6 +35,7 @@ pub use self::{
     read::{Around, Reader},
     repair::Salvage,
     search::{Hit, Search, Snippet},
+    threads::wait_for_threads,
 };
 
 /// A profile that is open, by this process alone.

@@ -17,7 +17,7 @@ use super::{
     folder::{self, DAMAGED, DATABASE, Folder, KEY, NEXT},
     key::StoreKey,
     layout::{self, LAYOUTS, Layout},
-    statements,
+    statements, threads,
     writer::Writer,
 };
 
@@ -154,6 +154,7 @@ pub(super) fn options(folder: &Folder, name: &str, key: &StoreKey) -> SqliteConn
         .filename(folder.file(name))
         .create_if_missing(false)
         .disable_statement_logging()
+        .thread_name(threads::name)
         .busy_timeout(BUSY)
         .pragma("key", key.notation().to_string())
         .pragma("cipher_compatibility", "4")

@@ -33,7 +33,7 @@ impl Side {
 
     /// Says one thing after another until the daemon is gone, or so often.
     fn talks(&mut self, to: &str, most: u32) {
-        let mut socket = Socket::of(&self.person);
+        let Some(mut socket) = Socket::try_of(&self.person) else { return };
         for _ in 0..most {
             self.said += 1;
             let text = format!("number {}", self.said);
@@ -66,13 +66,22 @@ impl Side {
 
     /// What is there of the other, oldest first.
     fn has(&self, of: &str) -> Vec<String> {
-        let page = self.person.asks(&["history", of, "--limit", "1000000"]).json();
-        let messages = page["messages"].as_array().unwrap().iter();
-        let theirs = messages.filter(|message| message["mine"] == false);
-        theirs
-            .filter_map(|message| message["body"].as_str().map(str::to_owned))
-            .filter(|body| body != "hello")
-            .collect()
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let mut arguments = vec!["history", of, "--limit", "1000"];
+            let oldest = all.first().map(|message| message["id"].as_str().unwrap().to_owned());
+            if let Some(oldest) = &oldest {
+                arguments.extend(["--before", oldest]);
+            }
+            let page = self.person.asks(&arguments).json();
+            all.splice(0..0, page["messages"].as_array().unwrap().iter().cloned());
+            if page["more"] != true {
+                break;
+            }
+        }
+        let theirs = all.iter().filter(|message| message["mine"] == false);
+        let bodies = theirs.filter_map(|message| message["body"].as_str().map(str::to_owned));
+        bodies.filter(|body| body != "hello").collect()
     }
 }
 

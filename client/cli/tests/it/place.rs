@@ -187,9 +187,14 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn of(person: &Person) -> Self {
-        let output = UnixStream::connect(person.profile().join("daemon.sock")).unwrap();
+        Self::try_of(person).unwrap()
+    }
+
+    /// None: the daemon is gone.
+    pub(crate) fn try_of(person: &Person) -> Option<Self> {
+        let output = UnixStream::connect(person.profile().join("daemon.sock")).ok()?;
         output.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { input: BufReader::new(output.try_clone().unwrap()), output, number: 0 }
+        Some(Self { input: BufReader::new(output.try_clone().unwrap()), output, number: 0 })
     }
 
     pub(crate) fn say(&mut self, bytes: &[u8]) {

@@ -1,12 +1,16 @@
 //! Any interleaving of everything a store is asked, with restarts, crashes and time, against the naive model.
 //!
 //! `WAXWING_CASES` (64 in memory, 24 in SQLite) sets how many; a failure prints what leads to it, and proptest its seed.
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use proptest::{prelude::*, test_runner::Config};
 use waxwing_relay::store::{
-    AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, MemoryStore, NewEnvelope, PutError, Quota,
-    Rules, SqliteStore, Store, Via, WatchError, Watcher,
+    AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, MemoryStore, NewEnvelope, OpenError,
+    PutError, Quota, Rules, SqliteStore, Store, Via, WatchError, Watcher,
 };
 use waxwing_wire::{
     frame::ErrorCode,
@@ -137,7 +141,16 @@ impl Restart<SqliteStore> for InFolder {
             store.close().await;
         }
         drop(store);
-        SqliteStore::open(self.0.path(), rules(), now).await.unwrap()
+        let begun = Instant::now();
+        loop {
+            match SqliteStore::open(self.0.path(), rules(), now).await {
+                // A process that another test is just starting has its copy of the lock until it runs its own program.
+                Err(OpenError::Locked(_)) if begun.elapsed() < Duration::from_secs(10) => {
+                    tokio::task::yield_now().await
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
     const KEEPS: bool = true;
 }
