@@ -66,6 +66,12 @@ impl Heard {
         order
     }
 
+    /// What comes is dropped from now on: when it is taken again, what was dropped is not missing.
+    pub(crate) fn begin_anew(&mut self) {
+        (self.sequence, self.ask_at) = (0, None);
+        self.missing.clear();
+    }
+
     /// When a message stands, for the order on the screen: as it says, but not before what its device wrote earlier, nor after what it wrote
     /// later. Before [`Self::take`].
     pub(crate) fn clock(&mut self, sequence: u64, sent: Timestamp) -> Timestamp {
