@@ -4,7 +4,12 @@
 //! temporary folders ─▶ relay, key server (as `serve` runs them) ─▶ Alice, Bob, Carol (as verbs ask them) ─▶ transcript
 //! ```
 //! Invariant: whoever lost anything makes it fail.
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{
@@ -47,6 +52,8 @@ struct Scene {
     servers: Servers,
     addresses: (ServerAddress, ServerAddress),
     running: Option<Running>,
+    /// What the relay had counted when it was last asked: envelopes put, and pushed.
+    counted: Mutex<[u64; 2]>,
 }
 
 struct Running {
@@ -72,7 +79,7 @@ impl Scene {
         // A restart is where it was.
         servers.relay.listen.set_port(port(&addresses.0));
         servers.keyserver.listen.set_port(port(&addresses.1));
-        Ok(Self { folder, servers, addresses, running: Some(running) })
+        Ok(Self { folder, servers, addresses, running: Some(running), counted: Mutex::default() })
     }
 
     async fn stop(&mut self) -> Result<(), ApiError> {
@@ -90,11 +97,33 @@ impl Scene {
         self.stop().await
     }
 
+    /// What the relay answers its operator.
+    async fn ask(&self, verb: &str) -> Result<String, ApiError> {
+        let socket = self.folder.path().join("relay").join(SOCKET);
+        let answer = process::ask(&socket, verb).await;
+        answer.map_err(|error| ApiError::new(Code::Internal, format!("the relay's operator: {error}")))
+    }
+
+    /// What the relay counted since it was last asked. It has nothing else to tell of a message.
+    async fn saw(&self) -> Result<String, ApiError> {
+        let metrics = self.ask("metrics").await?;
+        let count = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default()
+        };
+        let now = PUT_AND_PUSHED.map(count);
+        let before = std::mem::replace(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner), now);
+        // After a restart it counts from the beginning.
+        let [put, pushed] = [0, 1].map(|place: usize| {
+            let of = |counts: &[u64; 2]| counts.get(place).copied().unwrap_or_default();
+            of(&now).checked_sub(of(&before)).unwrap_or(of(&now))
+        });
+        Ok(format!("{put} put by nobody it knows, {pushed} pushed"))
+    }
+
     /// A number that the relay tells its operator.
     async fn stat(&self, name: &str) -> Result<u64, ApiError> {
-        let socket = self.folder.path().join("relay").join(SOCKET);
-        let stats = process::ask(&socket, "stats").await;
-        let stats = stats.map_err(|error| ApiError::new(Code::Internal, format!("the relay's operator: {error}")))?;
+        let stats = self.ask("stats").await?;
         let line = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.and_then(|number| number.parse().ok()).unwrap_or_default())
     }
@@ -111,9 +140,9 @@ impl Scene {
         );
         befriend(&alice, &bob).await?;
         befriend(&carol, &bob).await?;
-        row("Alice and Carol are added by a link, and accepted", "some envelopes of opening size, by a token");
+        row("Alice and Carol are added by a link, and accepted", &self.saw().await?);
         same_number(&alice, &bob).await?;
-        talk(&alice, &bob).await?;
+        talk(self, &alice, &bob).await?;
         self.away(&alice, &mut bob, &carol).await?;
         self.outage(&alice, &bob).await?;
         everything_is_there(&alice, &bob).await?;
@@ -141,7 +170,7 @@ impl Scene {
         for (person, body) in
             [(alice, "Lunch at twelve?"), (carol, "Bring the map 🗺"), (alice, "Or at one, if you like")]
         {
-            bob.sees(person, body).await?;
+            bob.sees(self, person, body).await?;
         }
         Ok(())
     }
@@ -159,7 +188,7 @@ impl Scene {
         self.restart().await?;
         row("", "and start again, with what was on their disk");
         for body in ["Are you on your way?", "I am at the gate"] {
-            bob.sees(alice, body).await?;
+            bob.sees(self, alice, body).await?;
         }
         bob.says(alice, "Two minutes!").await?;
         alice.hears(bob, "Two minutes!").await
@@ -246,9 +275,9 @@ impl Person {
     }
 
     /// As [`Self::hears`], and shows it.
-    async fn sees(&self, from: &Self, body: &str) -> Result<(), ApiError> {
+    async fn sees(&self, scene: &Scene, from: &Self, body: &str) -> Result<(), ApiError> {
         self.hears(from, body).await?;
-        row(&format!("{}: {body}", from.name), "an envelope of 2,560 or 4,096 bytes, from nobody");
+        row(&format!("{}: {body}", from.name), &scene.saw().await?);
         Ok(())
     }
 }
@@ -304,7 +333,7 @@ async fn same_number(alice: &Person, bob: &Person) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn talk(alice: &Person, bob: &Person) -> Result<(), ApiError> {
+async fn talk(scene: &Scene, alice: &Person, bob: &Person) -> Result<(), ApiError> {
     for (from, to, body) in [
         (alice, bob, "Nobody can read this but you"),
         (bob, alice, "Not even the relay?"),
@@ -313,7 +342,7 @@ async fn talk(alice: &Person, bob: &Person) -> Result<(), ApiError> {
         from.says(to, body).await?;
         to.hears(from, body).await?;
         let seen = if std::ptr::eq(to, bob) { format!("{}: {body}", from.name) } else { format!("me: {body}") };
-        row(&seen, "an envelope of 2,560 or 4,096 bytes, from nobody");
+        row(&seen, &scene.saw().await?);
     }
     Ok(())
 }
@@ -357,6 +386,8 @@ const HEAD: &str = "A relay, a key server, Alice, Bob and Carol, in this process
 WHAT BOB SAW                                                 │ WHAT THE RELAY SAW
 ─────────────────────────────────────────────────────────────┼──────────────────────────────────────────────────";
 const COLUMN: usize = 60;
+const PUT_AND_PUSHED: [&str; 2] =
+    [r#"waxwing_relay_requests_total{kind="put"}"#, r#"waxwing_relay_envelopes_total{what="pushed"}"#];
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Hello, three of the talk, two while he was away, two and an answer about the outage.
 const EXPECTED: usize = 9;

@@ -146,7 +146,7 @@ impl Restart<SqliteStore> for InFolder {
             match SqliteStore::open(self.0.path(), rules(), now).await {
                 // A process that another test is just starting has its copy of the lock until it runs its own program.
                 Err(OpenError::Locked(_)) if begun.elapsed() < Duration::from_secs(10) => {
-                    tokio::task::yield_now().await
+                    tokio::task::yield_now().await;
                 }
                 opened => return opened.unwrap(),
             }
