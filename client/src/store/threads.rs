@@ -42,17 +42,20 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_thread_is_waited_for_until_it_ended_and_not_longer_than_patience() {
+        let (begin, begun) = std::sync::mpsc::channel::<()>();
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let running = thread::Builder::new()
-            .name(name(70_000_000))
-            .spawn(move || {
-                let _ = ended.recv();
-            })
-            .unwrap();
+        let work = move || {
+            // Its name is there by now.
+            drop(begin);
+            let _ = ended.recv();
+        };
+        let running = thread::Builder::new().name(name(70_000_000)).spawn(work).unwrap();
+        let _ = begun.recv();
         assert!(is_any_left());
-        let begun = Instant::now();
-        wait_for_threads(Duration::from_millis(20));
-        assert!(begun.elapsed() >= Duration::from_millis(20));
+        let patience = Duration::from_millis(20);
+        let waited = Instant::now();
+        wait_for_threads(patience);
+        assert!(waited.elapsed() >= patience);
         drop(end);
         running.join().unwrap();
     }
