@@ -18,6 +18,8 @@
 )]
 
 mod guesses;
+// One reading of what dudect measures, for both crates.
+#[path = "../../../protocol/benches/constant_time/verdict.rs"]
 mod verdict;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! E8: a client's disk that is full or broken at any write or sync: what it said it took is sent once, what it refused never is, and
 //! what comes is shown once and in order.
-use std::{env, path::Path, process::Stdio, time::Duration};
+use std::{env, path::Path, time::Duration};
 
 use waxwing_client::{
     Client, CommandFailed, Cursor, Event, Options,
@@ -8,12 +8,12 @@ use waxwing_client::{
     store::Protection,
 };
 use waxwing_tests::{
-    faults::{self, Error, Faults, Kind},
+    faults::{Error, Faults, Kind},
     servers::Server,
 };
 use waxwing_wire::id::AccountId;
 
-use super::run::is_child;
+use super::run::{is_child, on_a_failing_disk};
 
 async fn person(path: &Path, relay: &Server, keyserver: &Server) -> Client {
     let account = NewAccount {
@@ -119,14 +119,5 @@ fn e8_a_clients_disk_that_fails_at_any_write_or_sync_loses_and_doubles_nothing()
     if is_child("client faults", play) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().canonicalize().unwrap().join("data");
-    let orders = folder.path().join("orders");
-    std::fs::create_dir(&root).unwrap();
-    drop(Faults::new(&orders).unwrap());
-    let library = faults::build_shim(folder.path()).unwrap();
-    let mut child = super::run::child(name, "client faults", &root);
-    faults::preload(&mut child, &library, &root, &orders);
-    let done = child.stdout(Stdio::inherit()).status().unwrap();
-    assert!(done.success(), "the child failed");
+    on_a_failing_disk(name, "client faults");
 }

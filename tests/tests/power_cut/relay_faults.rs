@@ -1,9 +1,9 @@
 //! E8: a full or broken disk, at any write or sync: nothing is accepted that is not there, nothing panics, and when the disk is well the
 //! store is.
-use std::{collections::BTreeSet, env, path::Path, process::Stdio};
+use std::{collections::BTreeSet, env, path::Path};
 
 use waxwing_relay::store::{AckError, CreateError, LaneError, NewMailbox, PutError, Rules, SqliteStore, Store};
-use waxwing_tests::faults::{self, Error, Faults, Kind};
+use waxwing_tests::faults::{Error, Faults, Kind};
 use waxwing_wire::{
     delivery::LaneHash,
     relay::{Ack, AddLane, EndLane, NewLane},
@@ -12,7 +12,7 @@ use waxwing_wire::{
 
 use super::relay_registers as registers;
 use super::relay_store::{NOW, envelope, fan_out, mailbox, number_of, rules, runtime};
-use super::run::is_child;
+use super::run::{is_child, on_a_failing_disk};
 
 const OWNER: u8 = 1;
 
@@ -209,14 +209,5 @@ fn e8_a_disk_that_is_full_or_broken_at_any_write_or_sync_loses_nothing_that_was_
     if is_child("relay faults", |folder| runtime().block_on(work(folder))) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().canonicalize().unwrap().join("data");
-    let orders = folder.path().join("orders");
-    std::fs::create_dir(&root).unwrap();
-    drop(Faults::new(&orders).unwrap());
-    let library = faults::build_shim(folder.path()).unwrap();
-    let mut child = super::run::child(name, "relay faults", &root);
-    faults::preload(&mut child, &library, &root, &orders);
-    let done = child.stdout(Stdio::inherit()).status().unwrap();
-    assert!(done.success(), "the child failed");
+    on_a_failing_disk(name, "relay faults");
 }

@@ -7,7 +7,10 @@ use std::{
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
-use waxwing_tests::durability::{self, Journal};
+use waxwing_tests::{
+    durability::{self, Journal},
+    faults::{self, Faults},
+};
 
 /// Where the child appends what it promises, one line each.
 pub(crate) const PROMISES: &str = "promises";
@@ -69,6 +72,20 @@ pub(crate) fn child(test: &str, role: &str, folder: &Path) -> Command {
     let mut child = Command::new(env::current_exe().unwrap());
     child.args(["--exact", test, "--nocapture"]).env(ROLE, role).env(FOLDER, folder);
     child
+}
+
+/// Lets the test `test` of this binary play `role` in a child whose folder's disk fails when the child says so.
+pub(crate) fn on_a_failing_disk(test: &str, role: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap().join("data");
+    let orders = folder.path().join("orders");
+    fs::create_dir(&root).unwrap();
+    drop(Faults::new(&orders).unwrap());
+    let library = faults::build_shim(folder.path()).unwrap();
+    let mut child = child(test, role, &root);
+    faults::preload(&mut child, &library, &root, &orders);
+    let done = child.stdout(Stdio::inherit()).status().unwrap();
+    assert!(done.success(), "the child failed");
 }
 
 /// How many cuts to make: `WAXWING_POWER_CUTS`, or 200.
