@@ -2,9 +2,20 @@
 //!
 //! Invariants: one serves once; what one served for is not kept, nor its hash after it did; whoever revokes one ends all below it that have not
 //! served, also those that are about to.
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use super::Unavailable;
+use super::{
+    Unavailable,
+    disk::{Change, Disk},
+    lock,
+    mailboxes::Mailboxes,
+};
 
 /// An invitation's place in the order they were made, from 1.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -159,5 +170,50 @@ impl Invites {
 
     pub(crate) fn list(&self) -> Vec<Invitation> {
         self.all.iter().map(|(id, row)| Invitation { id: *id, below: row.below, state: row.state }).collect()
+    }
+}
+
+impl<D: Disk> Mailboxes<D> {
+    /// Adds an invitation, by its hash, below another or none; its number.
+    ///
+    /// # Errors
+    /// [`InviteError`]; there is no new one.
+    pub async fn mint(&self, hash: [u8; 32], below: Option<InviteId>) -> Result<InviteId, InviteError> {
+        let shared = Arc::clone(&self.shared);
+        let (id, new) = lock(&shared.invites).number(&hash, below)?;
+        if new {
+            let settle = move |outcome: Result<(), Unavailable>| {
+                if outcome.is_ok() {
+                    let invitation = Invitation { id, below, state: InvitationState::Open };
+                    lock(&shared.invites).insert(invitation, Some(hash), false);
+                }
+            };
+            self.shared.disk.change(Change::Mint { id, hash, below }, Box::new(settle)).await?;
+        }
+        Ok(id)
+    }
+
+    /// Ends an invitation and all below it that have not served; how many that were.
+    ///
+    /// # Errors
+    /// [`InviteError`]; nothing has changed.
+    pub async fn revoke(&self, id: InviteId) -> Result<u64, InviteError> {
+        let tree = lock(&self.shared.invites).tree(id)?;
+        let (shared, row) = (Arc::clone(&self.shared), Change::Revoke { tree: tree.clone() });
+        let (ended, told) = (Arc::new(AtomicU64::new(0)), tree);
+        let counted = Arc::clone(&ended);
+        let settle = move |outcome: Result<(), Unavailable>| {
+            if outcome.is_ok() {
+                counted.store(lock(&shared.invites).revoke(&told), Ordering::Relaxed);
+            }
+        };
+        self.shared.disk.change(row, Box::new(settle)).await?;
+        Ok(ended.load(Ordering::Relaxed))
+    }
+
+    /// All invitations, in the order in which they were made.
+    #[must_use]
+    pub fn invitations(&self) -> Vec<Invitation> {
+        lock(&self.shared.invites).list()
     }
 }

@@ -6,7 +6,6 @@
 //! ```
 //! Invariants: no lock is held across an await; of two locks a mailbox's is the outer one; memory never says what the disk has
 //! not, except that an envelope is shown to its owner beside the commit.
-use core::time::Duration;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -26,54 +25,19 @@ use waxwing_wire::{
 };
 
 use super::{
-    AckError, Admitted, Commit, CreateError, LaneError, Life, MailboxError, NewEnvelope, NewFanOut, NewMailbox,
-    PutError, Recipient, Stats, Store, StoredEnvelope, Unavailable, UnblockError, Via, WatchError, Watched, Watcher,
-    blobs::{BlobDirectory, BlobRules},
+    AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, PutError,
+    Stats, Store, StoredEnvelope, Unavailable, UnblockError, WatchError, Watched, Watcher,
+    blobs::BlobDirectory,
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
-    disk::{Change, Closed, Content, Disk, Insert, Spot, Urgency},
-    invites::{Invitation, InvitationState, InviteError, InviteId, Invites},
+    disk::{Change, Closed, Content, Disk, Spot, Urgency},
+    invites::Invites,
     lock,
-    mailbox::{Inner, Mailbox, Pending},
-    registers::{RegisterDirectory, RegisterRules},
+    mailbox::{Inner, Mailbox},
+    registers::RegisterDirectory,
+    rules::Rules,
 };
-use crate::{
-    ledger::{
-        Admission, Arrival, CLOSED, Denied, Full, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Quota, Remembered, Tag,
-    },
-    rate::Rate,
-};
-
-/// What a store allows (spec §17.2, §17.3.5).
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// What a mailbox holds at most.
-    pub quota: Quota,
-    /// How often each share of a mailbox takes an envelope.
-    pub puts: Rate,
-    /// How many acked envelopes are remembered at most: 40 bytes of memory each.
-    pub remembered: usize,
-    /// After how many bytes a store in a file moves them from its log into the file, beside its work.
-    pub log: usize,
-    /// What a register holds and takes at most.
-    pub register: RegisterRules,
-    /// What blobs may take.
-    pub blobs: BlobRules,
-}
-
-impl Default for Rules {
-    /// FLOWS' quota, for each share 4,000 envelopes at once and 20 a second, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
-    fn default() -> Self {
-        Self {
-            quota: Quota::default(),
-            puts: PUTS_OF_MAILBOX,
-            remembered: 4 << 20,
-            log: 32 << 20,
-            register: RegisterRules::default(),
-            blobs: BlobRules::default(),
-        }
-    }
-}
+use crate::ledger::{CLOSED, Held, LaneChange, Ledger, NUMBERS_OF_A_RUN, Remembered, Tag};
 
 /// Mailboxes whose bytes a disk keeps. Clones are the same store.
 #[derive(Debug)]
@@ -101,19 +65,19 @@ pub(crate) struct Shared<D> {
     pub(crate) invites: Mutex<Invites>,
     /// Mailboxes that are being imported, by number: in no directory yet.
     pub(crate) arriving: Mutex<HashMap<u64, Arc<Mailbox>>>,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// The number of the next mailbox, register or blob.
     pub(crate) next: AtomicU64,
-    remembered: Vec<Mutex<Remembered>>,
+    pub(super) remembered: Vec<Mutex<Remembered>>,
     /// Who changes a mailbox's rows waits for whoever does at the moment.
     turns: Vec<Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// What happened since the store was opened.
 #[derive(Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     expired: AtomicU64,
-    turned_away: AtomicU64,
+    pub(super) turned_away: AtomicU64,
     shown_again: AtomicU64,
 }
 
@@ -174,49 +138,6 @@ impl<D: Disk> Mailboxes<D> {
             turns: (0..SHARDS).map(|_| Arc::default()).collect(),
         };
         Self { shared: Arc::new(shared) }
-    }
-
-    /// Adds an invitation, by its hash, below another or none; its number.
-    ///
-    /// # Errors
-    /// [`InviteError`]; there is no new one.
-    pub async fn mint(&self, hash: [u8; 32], below: Option<InviteId>) -> Result<InviteId, InviteError> {
-        let shared = Arc::clone(&self.shared);
-        let (id, new) = lock(&shared.invites).number(&hash, below)?;
-        if new {
-            let settle = move |outcome: Result<(), Unavailable>| {
-                if outcome.is_ok() {
-                    let invitation = Invitation { id, below, state: InvitationState::Open };
-                    lock(&shared.invites).insert(invitation, Some(hash), false);
-                }
-            };
-            self.shared.disk.change(Change::Mint { id, hash, below }, Box::new(settle)).await?;
-        }
-        Ok(id)
-    }
-
-    /// Ends an invitation and all below it that have not served; how many that were.
-    ///
-    /// # Errors
-    /// [`InviteError`]; nothing has changed.
-    pub async fn revoke(&self, id: InviteId) -> Result<u64, InviteError> {
-        let tree = lock(&self.shared.invites).tree(id)?;
-        let (shared, row) = (Arc::clone(&self.shared), Change::Revoke { tree: tree.clone() });
-        let (ended, told) = (Arc::new(AtomicU64::new(0)), tree);
-        let counted = Arc::clone(&ended);
-        let settle = move |outcome: Result<(), Unavailable>| {
-            if outcome.is_ok() {
-                counted.store(lock(&shared.invites).revoke(&told), Ordering::Relaxed);
-            }
-        };
-        self.shared.disk.change(row, Box::new(settle)).await?;
-        Ok(ended.load(Ordering::Relaxed))
-    }
-
-    /// All invitations, in the order in which they were made.
-    #[must_use]
-    pub fn invitations(&self) -> Vec<Invitation> {
-        lock(&self.shared.invites).list()
     }
 
     /// Ends a mailbox, also one that is not there, until [`Self::unblock`]: everything in it is forgotten, and nobody makes it anew.
@@ -370,72 +291,6 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    fn remember(&self, gone: &[Held], now: Timestamp) {
-        for held in gone {
-            if let Some(mut remembered) = self.remembered(held.tag().id) {
-                remembered.insert(held.tag(), now);
-            }
-        }
-    }
-
-    fn remembered(&self, id: u64) -> Option<std::sync::MutexGuard<'_, Remembered>> {
-        // The low bits choose the place in a map, the highest its group: take some between.
-        let shard = usize::try_from(id >> 40).unwrap_or_default() % SHARDS;
-        self.remembered.get(shard).map(lock)
-    }
-
-    fn put(&self, new: &Incoming, now: Timestamp) -> Result<Admitted, PutError> {
-        let mailbox = self.directory.live_or_nobody(&new.mailbox);
-        let tag = self.tags.tag(&new.mailbox, &new.delivery, &identity(&new.hash));
-        let mut guard = mailbox.lock();
-        let inner = &mut *guard;
-        let acked = self.remembered(tag.id).and_then(|mut remembered| remembered.check(tag.id, now));
-        let arrival = Arrival { via: new.via, tag, acked, size: new.content.size(), rate: self.rules.puts };
-        self.sweep(inner, new.mailbox, now);
-        let admission = inner.ledger.admit(&arrival, now);
-        if inner.ended {
-            return Err(PutError::Refused);
-        }
-        let slot = match admission {
-            Ok(Admission::New(slot)) => slot,
-            Ok(Admission::Waiting(sequence)) => {
-                let commit = inner.pending(sequence).map_or(Commit::done(), |pending| pending.commit.clone());
-                return Ok(Admitted { repeated: true, commit });
-            }
-            Ok(Admission::Acked) => return Ok(Admitted { repeated: true, commit: Commit::done() }),
-            Err(denied) => {
-                if let Denied::Full(_) = denied {
-                    self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
-                }
-                return Err(told(denied, inner.watcher.as_ref(), now));
-            }
-        };
-        let ends = now.saturating_add(new.life.duration());
-        let ticket = self.disk.insert(Insert {
-            mailbox: Arc::clone(&mailbox),
-            sequence: slot.sequence,
-            lane: slot.lane,
-            pool: slot.pool,
-            ends,
-            delivery: new.delivery,
-            hash: new.hash,
-            content: new.content.clone(),
-            admitted: slot.admitted,
-        });
-        let ticket = ticket.ok_or(Unavailable)?;
-        inner.ledger.take(&slot, &arrival, ticket.place, ticket.back, ends);
-        self.schedule(inner, new.mailbox);
-        if ticket.commit.outcome().is_none() {
-            let (content, commit) = (new.content.clone(), ticket.commit.clone());
-            inner.pending.push_back(Pending { sequence: slot.sequence, delivery: new.delivery, content, commit });
-        }
-        if let Some(watcher) = &inner.watcher {
-            let (delivery, envelope) = (new.delivery, new.content.whole());
-            watcher.admitted(StoredEnvelope { sequence: slot.sequence, lane: slot.lane, delivery, envelope });
-        }
-        Ok(Admitted { repeated: false, commit: ticket.commit })
-    }
-
     /// One mailbox that the calendar names; what was asked to be forgotten.
     fn look_again(&self, id: &MailboxId, now: Timestamp) -> Option<Commit> {
         match self.directory.entry(id)? {
@@ -584,49 +439,15 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     async fn put(&self, envelope: NewEnvelope, now: Timestamp) -> Result<Admitted, PutError> {
-        let bytes = envelope.envelope.size().bytes();
-        self.shared.disk.room(bytes).await?;
-        let NewEnvelope { mailbox, via, delivery, hash, life, envelope } = envelope;
-        let incoming = Incoming { mailbox, via, delivery, hash, life, content: Content::Whole(envelope) };
-        let admitted = self.shared.put(&incoming, now);
-        if admitted.as_ref().map_or(true, |admitted| admitted.repeated) {
-            self.shared.disk.spare(bytes);
-        }
-        admitted
+        self.shared.accept(envelope, now).await
     }
 
     async fn fan_out(&self, new: NewFanOut, now: Timestamp) -> Result<Vec<Result<Admitted, PutError>>, Unavailable> {
-        let NewFanOut { delivery, life, shared, recipients } = new;
-        let bytes = shared.size().bytes();
-        self.shared.disk.room(bytes).await?;
-        let (digest, body) = (shared.digest(), self.shared.disk.body());
-        let mut outcomes = Vec::with_capacity(recipients.len());
-        for part in recipients.chunks(AT_ONCE) {
-            outcomes.extend(part.iter().map(|recipient| {
-                let Recipient { mailbox, lane, header } = *recipient;
-                let content = Content::Part { header, shared: Arc::clone(&shared), body };
-                let hash = EnvelopeHash::of_header(&header, &digest);
-                self.shared.put(&Incoming { mailbox, via: Via::Lane(lane), delivery, hash, life, content }, now)
-            }));
-            // Others have their turn: a fan-out may have thousands.
-            tokio::task::yield_now().await;
-        }
-        self.shared.disk.spare(bytes);
-        Ok(outcomes)
+        self.shared.accept_each(new, now).await
     }
 
     fn put_online(&self, new: NewEnvelope, now: Timestamp) -> Result<(), PutError> {
-        let mailbox = self.shared.directory.live_or_nobody(&new.mailbox);
-        let mut inner = mailbox.lock();
-        let lane = inner.ledger.pass(new.via, new.envelope.size(), self.shared.rules.puts, now);
-        if inner.ended {
-            return Err(PutError::Refused);
-        }
-        let lane = lane.map_err(|denied| told(denied, None, now))?;
-        if let Some(watcher) = &inner.watcher {
-            watcher.online(lane, new.envelope);
-        }
-        Ok(())
+        self.shared.pass(new, now)
     }
 
     async fn watch(
@@ -726,16 +547,6 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 }
 
-/// An envelope on its way in, alone or by a fan-out.
-struct Incoming {
-    mailbox: MailboxId,
-    via: Via,
-    delivery: DeliveryId,
-    hash: EnvelopeHash,
-    life: Life,
-    content: Content,
-}
-
 /// Where an envelope's bytes are.
 enum Source {
     Memory(DeliveryId, Content),
@@ -776,29 +587,7 @@ impl<D: Disk> Shared<D> {
     }
 }
 
-/// What the sender hears, after the owner did.
-fn told(denied: Denied, watcher: Option<&Arc<dyn Watcher>>, now: Timestamp) -> PutError {
-    match denied {
-        Denied::Refused => PutError::Refused,
-        Denied::Conflict => PutError::Conflict,
-        Denied::TooOften(retry_after) => PutError::TooOften { retry_after },
-        Denied::Size => PutError::Size,
-        Denied::Numbers => PutError::Unavailable(Unavailable),
-        Denied::Full(Full { lane, turned_away, first, room_at }) => {
-            if let Some(watcher) = watcher.filter(|_| first) {
-                watcher.lane_full(lane, turned_away);
-            }
-            let retry_after = room_at.map(|at| at.since(now)).filter(|after| *after <= PATIENCE);
-            PutError::LaneFull { retry_after }
-        }
-    }
-}
-
-/// What each share of a mailbox takes unless an operator says otherwise: half a quota at once, then what one reads at most.
-pub const PUTS_OF_MAILBOX: Rate = Rate::new(4_000, Duration::from_millis(50));
 /// Mailboxes that one call of `expire` looks at, recipients that a fan-out takes without a pause.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// The end of what ends only when the operator says so; the largest that a row takes.
 pub(crate) const FOR_GOOD: Timestamp = Timestamp(i64::MAX.unsigned_abs());
-/// The longest `retry_after` (spec §13.5).
-const PATIENCE: Duration = Duration::from_secs(7 * 86_400);

@@ -13,7 +13,8 @@ use super::{
     Commit, Unavailable,
     disk::{Access, BlobFile, Change, Content, Disk, Fetched, Insert, Settle, Spot, Ticket, Urgency},
     lock,
-    mailboxes::{Mailboxes, Rules},
+    mailboxes::Mailboxes,
+    rules::Rules,
 };
 
 /// Mailboxes in memory.

@@ -22,6 +22,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
+mod arrivals;
 mod blobs;
 mod calendar;
 mod carried;
@@ -33,6 +34,7 @@ mod mailbox;
 mod mailboxes;
 mod memory;
 mod registers;
+mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -43,9 +45,10 @@ pub use blobs::{
 pub use carried::{Export, ExportError, Import, ImportError};
 pub use commit::Commit;
 pub use invites::{Invitation, InvitationState, InviteError, InviteId};
-pub use mailboxes::{Mailboxes, PUTS_OF_MAILBOX, Rules};
+pub use mailboxes::Mailboxes;
 pub use memory::{Memory, MemoryStore};
 pub use registers::{NewRegister, RegisterCreateError, RegisterError, RegisterRules, RegisterWriteError, Registers};
+pub use rules::{PUTS_OF_MAILBOX, Rules};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Commits, Finding, OpenError, Sqlite, SqliteStore};
 
