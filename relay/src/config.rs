@@ -18,6 +18,7 @@
 //! [limits]
 //! mailbox_bytes = 67108864
 //! mailbox_envelopes = 20000
+//! mailboxes_total = 68719476736         # bytes of all mailboxes together
 //! requests_in_flight = 256
 //! push_window = 256
 //! connections = 100000
@@ -52,7 +53,7 @@ use waxwing_wire::{
 
 use crate::{
     service::{AdmissionSettings, Rate, Rates, Settings},
-    store::BlobRules,
+    store::{BlobRules, Rules},
 };
 
 /// A relay's configuration, checked.
@@ -72,6 +73,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// What the service asks and allows.
     pub settings: Settings,
+    /// Bytes of all mailboxes' envelopes together.
+    pub mailboxes: u64,
     /// Bytes of all blobs together.
     pub blobs: u64,
     /// What peers may do.
@@ -208,6 +211,7 @@ struct WrittenAdmission {
 struct WrittenLimits {
     mailbox_bytes: u64,
     mailbox_envelopes: u32,
+    mailboxes_total: u64,
     requests_in_flight: u32,
     push_window: u32,
     connections: usize,
@@ -257,6 +261,7 @@ impl Default for WrittenLimits {
         Self {
             mailbox_bytes: limits.mailbox_bytes,
             mailbox_envelopes: limits.mailbox_envelopes,
+            mailboxes_total: Rules::default().total,
             requests_in_flight: limits.requests_in_flight,
             push_window: limits.push_window,
             connections: peers.connections,
@@ -308,6 +313,7 @@ impl Written {
             puts_of_all: rate("limits.puts_of_all", limits.puts_of_all)?,
             puts_of_mailbox: rate("limits.puts_of_mailbox", limits.puts_of_mailbox)?,
         };
+        let mailboxes = within("limits.mailboxes_total", limits.mailboxes_total, 1 << 20..=1 << 60)?;
         let blobs = within("limits.blobs_total", limits.blobs_total, 0..=1 << 60)?;
         let blob_streams_per_source =
             within("limits.blob_streams_per_source", limits.blob_streams_per_source, 1..=1_000_000)?;
@@ -332,6 +338,7 @@ impl Written {
             metrics: metrics.transpose()?,
             drain: Duration::from_secs(within("drain_seconds", drain_seconds, 0..=3_600)?),
             settings: Settings { admission, limits, rates, blob_streams_per_source, ..defaults },
+            mailboxes,
             blobs,
             peers,
         })

@@ -75,7 +75,12 @@ pub async fn serve(
         lifetime: limits.blob_lifetime,
         ..BlobRules::default()
     };
-    let store = SqliteStore::open(&folder.file(STORE), Rules { quota, blobs, puts, ..Rules::default() }, now()).await?;
+    let store = SqliteStore::open(
+        &folder.file(STORE),
+        Rules { quota, total: config.mailboxes, blobs, puts, ..Rules::default() },
+        now(),
+    )
+    .await?;
     let relay = Relay::new(store.clone(), config.settings.clone(), Clock::new(now), &mut UnwrapErr(SysRng));
     let listening = ListenerConfig { limits: config.peers, ..ListenerConfig::new(Service::Relay) };
     let listener = Arc::new(Listener::bind(config.listen, &key, listening)?);

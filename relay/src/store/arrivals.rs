@@ -113,6 +113,9 @@ impl<D: Disk> Shared<D> {
                 return Err(told(denied, inner.watcher.as_ref(), now));
             }
         };
+        if !self.budget.admits(new.content.size().bytes()) {
+            return Err(Unavailable.into());
+        }
         let ends = now.saturating_add(new.life.duration());
         let ticket = self.disk.insert(Insert {
             mailbox: Arc::clone(&mailbox),

@@ -48,6 +48,9 @@ pub enum ImportError {
     /// The numbers that this store would give are not above those that the mailbox has given.
     #[error("the mailbox has given numbers that this relay has not come to; is its clock right?")]
     Numbers,
+    /// All mailboxes together would hold more than they may.
+    #[error("there is no room for it within limits.mailboxes_total; raise that, or wait until others have fetched theirs")]
+    Full,
     /// See [`Unavailable`].
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -230,7 +233,7 @@ impl<D: Disk> Staged<D> {
         let born = shared.run.checked_sub(runs).ok_or(ImportError::Numbers)?;
         let ledger = Ledger::with_lanes(shared.rules.quota, shared.base(born), next_lane, lanes.clone());
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        let mailbox = Arc::new(Mailbox::new(number, id, owner_key, close_hash, born, ledger));
+        let mailbox = Arc::new(Mailbox::new(number, id, owner_key, close_hash, born, ledger, &shared.budget));
         lock(&shared.arriving).insert(number, Arc::clone(&mailbox));
         Ok(Self { shared: Arc::clone(shared), mailbox, lanes: (next_lane, lanes), added: 0, is_settled: false })
     }
@@ -240,6 +243,9 @@ impl<D: Disk> Staged<D> {
         // Nothing is kept for longer than what is put here.
         let ends = ends.min(now.saturating_add(Life::Fortnight.duration()));
         let (hash, size) = (envelope.hash(), envelope.size());
+        if !self.shared.budget.admits(size.bytes()) {
+            return Err(ImportError::Full);
+        }
         self.shared.disk.room(size.bytes()).await?;
         let mut inner = self.mailbox.lock();
         let tag = self.shared.tags.tag(&self.mailbox.id, &delivery, &identity(&hash));

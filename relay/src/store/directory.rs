@@ -102,7 +102,7 @@ fn nobody([contacts, groups, own]: [[u8; 32]; 3]) -> Mailbox {
         row(3, Pool::Own, waxwing_wire::relay::LaneKind::Own, own),
     ];
     let ledger = Ledger::with_lanes(Quota::default(), 0, 4, rows);
-    let mailbox = Mailbox::new(0, MailboxId::from_bytes([0; 16]), contacts, own, 0, ledger);
+    let mailbox = Mailbox::new(0, MailboxId::from_bytes([0; 16]), contacts, own, 0, ledger, &Arc::default());
     mailbox.lock().ended = true;
     mailbox
 }

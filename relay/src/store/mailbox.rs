@@ -1,4 +1,5 @@
 //! One mailbox in memory: its ledger, what is on its way to the disk, who listens. Implements spec/17-relay.md §17.5.
+use core::ops::{Deref, DerefMut};
 use std::{
     collections::VecDeque,
     fmt,
@@ -10,7 +11,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::{Commit, Unavailable, Watcher, disk::Content, lock};
+use super::{Commit, Unavailable, Watcher, budget::Budget, disk::Content, lock};
 use crate::ledger::Ledger;
 
 /// A mailbox. What never changes stands outside the lock.
@@ -22,6 +23,7 @@ pub struct Mailbox {
     /// The run of the store in which it was made (spec §17.4).
     pub(crate) born: u64,
     inner: Mutex<Inner>,
+    budget: Arc<Budget>,
 }
 
 pub(crate) struct Inner {
@@ -54,6 +56,7 @@ impl Mailbox {
         close_hash: [u8; 32],
         born: u64,
         ledger: Ledger,
+        budget: &Arc<Budget>,
     ) -> Self {
         let inner = Inner {
             ledger,
@@ -64,11 +67,12 @@ impl Mailbox {
             shown: 0,
             ended: false,
         };
-        Self { number, id, owner_key, close_hash, born, inner: Mutex::new(inner) }
+        Self { number, id, owner_key, close_hash, born, inner: Mutex::new(inner), budget: Arc::clone(budget) }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        let inner = lock(&self.inner);
+        Locked { before: inner.ledger.usage().bytes, budget: &self.budget, inner }
     }
 
     /// An insert is on stable storage, or is not.
@@ -80,6 +84,33 @@ impl Mailbox {
         if outcome.is_err() {
             inner.ledger.withdraw(sequence);
         }
+    }
+}
+
+/// A mailbox's lock. What its ledger holds more or less when it goes counts for all mailboxes together, whatever was done.
+pub(crate) struct Locked<'m> {
+    inner: MutexGuard<'m, Inner>,
+    before: u64,
+    budget: &'m Budget,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.budget.change(self.before, self.inner.ledger.usage().bytes);
     }
 }
 

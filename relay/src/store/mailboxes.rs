@@ -28,6 +28,7 @@ use super::{
     AckError, Admitted, Commit, CreateError, LaneError, MailboxError, NewEnvelope, NewFanOut, NewMailbox, PutError,
     Stats, Store, StoredEnvelope, Unavailable, UnblockError, WatchError, Watched, Watcher,
     blobs::BlobDirectory,
+    budget::Budget,
     calendar::Calendar,
     directory::{Directory, Entry, SHARDS},
     disk::{Change, Closed, Content, Disk, Spot, Urgency},
@@ -62,6 +63,7 @@ pub(crate) struct Shared<D> {
     pub(crate) blobs: BlobDirectory,
     pub(crate) calendar: Calendar,
     pub(crate) tags: Tags,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) invites: Mutex<Invites>,
     /// Mailboxes that are being imported, by number: in no directory yet.
     pub(crate) arriving: Mutex<HashMap<u64, Arc<Mailbox>>>,
@@ -130,6 +132,7 @@ impl<D: Disk> Mailboxes<D> {
             blobs: BlobDirectory::new(tags.secret()),
             calendar: Calendar::default(),
             tags,
+            budget: Arc::new(Budget::new(rules.total)),
             invites: Mutex::default(),
             arriving: Mutex::default(),
             counts: Counts::default(),
@@ -329,7 +332,8 @@ impl<D: Disk> Store for Mailboxes<D> {
         };
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let ledger = Ledger::new(shared.rules.quota, 0);
-        let mailbox = Arc::new(Mailbox::new(number, id, new.owner_key, new.close_hash, shared.run, ledger));
+        let mailbox =
+            Arc::new(Mailbox::new(number, id, new.owner_key, new.close_hash, shared.run, ledger, &shared.budget));
         let (keeping, row) = (
             Arc::clone(shared),
             Change::Create { mailbox: Arc::clone(&mailbox), invite: invite.map(|taken| taken.id) },

@@ -24,6 +24,7 @@ use waxwing_wire::{
 
 mod arrivals;
 mod blobs;
+mod budget;
 mod calendar;
 mod carried;
 mod commit;

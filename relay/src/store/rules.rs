@@ -9,6 +9,8 @@ use crate::{ledger::Quota, rate::Rate};
 pub struct Rules {
     /// What a mailbox holds at most.
     pub quota: Quota,
+    /// Bytes that all mailboxes hold together at most; an envelope counts in each mailbox that holds it.
+    pub total: u64,
     /// How often each share of a mailbox takes an envelope.
     pub puts: Rate,
     /// How many acked envelopes are remembered at most: 40 bytes of memory each.
@@ -22,10 +24,11 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// FLOWS' quota, for each share 4,000 envelopes at once and 20 a second, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
+    /// FLOWS' quota and 64 GiB for all mailboxes, for each share 4,000 envelopes at once and 20 a second, 4,194,304 acked envelopes, 32 MiB; for registers 8 MiB and 600 writes an hour; for blobs 2 GiB each and 64 GiB in all.
     fn default() -> Self {
         Self {
             quota: Quota::default(),
+            total: 64 << 30,
             puts: PUTS_OF_MAILBOX,
             remembered: 4 << 20,
             log: 32 << 20,

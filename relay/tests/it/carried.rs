@@ -285,6 +285,13 @@ async fn what_a_relay_does_not_hold_for_anybody_it_takes_from_no_file() {
     assert!(matches!(error, CarryError::File(FileError::Quota)), "{error}");
     assert_eq!(to.verify().await.unwrap(), []);
     to.close().await;
+    // Or less for all mailboxes.
+    let small = Rules { total: 1 << 12, ..Rules::default() };
+    let to = SqliteStore::open(&new, small, NOW).await.unwrap();
+    let error = carry::import(&to, &file, NOW).await.unwrap_err();
+    assert!(matches!(error, CarryError::Import(ImportError::Full)), "{error}");
+    assert_eq!(to.verify().await.unwrap(), []);
+    to.close().await;
     // Past their time there, all have ended; and none is kept longer than 14 days.
     let to = open(&new, after(15 * DAY)).await;
     carry::import(&to, &file, after(15 * DAY)).await.unwrap();

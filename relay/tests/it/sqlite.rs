@@ -372,6 +372,31 @@ async fn registers_are_there_after_a_restart_and_a_gap_in_one_is_damage() {
     assert!(matches!(opened, Err(OpenError::Broken(_))), "{opened:?}");
 }
 
+/// Spec §17.3.9: what all mailboxes hold is known again when the store is opened, and a commit that failed holds nothing.
+#[tokio::test]
+async fn e3_what_all_mailboxes_hold_survives_a_restart_and_no_failed_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules { total: 3 * 2_560, ..Rules::default() };
+    let store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+    ALICE.with_contacts(&store).await;
+    ALICE.put(&store, 1).await;
+    ALICE.put(&store, 2).await;
+    let file = SqliteConnectOptions::new().filename(folder.path().join("mailboxes.sqlite"));
+    let mut raw = SqliteConnection::connect_with(&file).await.unwrap();
+    raw.execute("CREATE TRIGGER fails BEFORE INSERT ON envelope BEGIN SELECT raise(ABORT, 'no'); END").await.unwrap();
+    assert!(matches!(put(&store, ALICE.envelope(3), NOW).await, Err(PutError::Unavailable(_))));
+    raw.execute("DROP TRIGGER fails").await.unwrap();
+    raw.close().await.unwrap();
+    ALICE.put(&store, 3).await;
+    store.close().await;
+    drop(store);
+    let store = SqliteStore::open(folder.path(), rules, NOW).await.unwrap();
+    assert!(matches!(put(&store, ALICE.envelope(4), NOW).await, Err(PutError::Unavailable(_))));
+    let newest = store.state(&ALICE.mailbox(), NOW).await.unwrap().newest;
+    ALICE.ack(&store, newest, &[]).await;
+    assert_eq!(put(&store, ALICE.envelope(4), NOW).await, Ok(false));
+}
+
 #[tokio::test]
 async fn nothing_of_a_batch_that_failed_in_its_middle_is_committed_by_the_next() {
     let folder = tempfile::tempdir().unwrap();

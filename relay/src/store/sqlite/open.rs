@@ -220,7 +220,7 @@ impl Loaded {
             let lanes = self.lanes.remove(&number).unwrap_or_default();
             let ledger = Ledger::with_lanes(shared.rules.quota, shared.base(born), next_lane, lanes);
             let id = mailbox_id(&owner_key);
-            let mailbox = Arc::new(Mailbox::new(number, id, owner_key, close_hash, born, ledger));
+            let mailbox = Arc::new(Mailbox::new(number, id, owner_key, close_hash, born, ledger, &shared.budget));
             shared.directory.insert(id, Entry::Live(Arc::clone(&mailbox)));
             by_number.insert(number, mailbox);
             next = next.max(number.saturating_add(1));

@@ -1,7 +1,7 @@
 //! Spec §17.3: what enters, once, and what does not.
 use std::sync::Arc;
 
-use waxwing_relay::store::{PutError, Quota, Rules, Store, Via, Watcher};
+use waxwing_relay::store::{PutError, Quota, Rules, Store, Unavailable, Via, Watcher};
 use waxwing_wire::{
     padding::EnvelopeSize,
     relay::{LaneNumber, NewLane},
@@ -17,6 +17,7 @@ super::conformance!(
     after_an_ack_a_delivery_id_is_remembered_for_a_day,
     e3_a_flood_fills_its_own_lane_and_no_other,
     what_is_acked_makes_room,
+    e3_all_mailboxes_together_hold_no_more_than_they_may,
     the_owner_hears_once_that_a_lane_is_full_until_there_is_room_again,
     strangers_have_256_envelopes_and_tokens_64_each,
     introductions_and_strangers_send_no_large_envelopes,
@@ -143,6 +144,35 @@ async fn what_is_acked_makes_room<S: Subject>() {
     ALICE.ack(store, 0, &[7]).await;
     assert_eq!(put(store, ALICE.envelope(16), NOW).await, Ok(false));
     assert!(put(store, ALICE.envelope(17), NOW).await.is_err());
+}
+
+async fn e3_all_mailboxes_together_hold_no_more_than_they_may<S: Subject>() {
+    let each = EnvelopeSize::B2560.bytes();
+    let subject = S::new(Rules { total: 4 * u64::try_from(each).unwrap(), ..Rules::default() }).await;
+    let store = subject.store();
+    for owner in [ALICE, BOB] {
+        owner.with_contacts(store).await;
+        owner.put(store, 1).await;
+        owner.put(store, 2).await;
+    }
+    let full = || async { put(store, ALICE.envelope(3), NOW).await };
+    assert_eq!(full().await, Err(PutError::Unavailable(Unavailable)));
+    // What is there already needs no room, and nobody learns anything of a mailbox that is not there.
+    assert_eq!(put(store, ALICE.envelope(2), NOW).await, Ok(true));
+    assert_eq!(put(store, Owner(3).envelope(1), NOW).await, Err(PutError::Refused));
+    // Whatever makes room makes it for everybody: an ack, an end, a mailbox that goes.
+    BOB.ack(store, 1, &[]).await;
+    assert_eq!(full().await, Ok(false));
+    assert!(put(store, ALICE.envelope(4), NOW).await.is_err());
+    assert_eq!(store.stats().envelope_bytes, 4 * u64::try_from(each).unwrap());
+    store.delete_mailbox(&BOB.mailbox(), NOW).await.unwrap();
+    ALICE.put(store, 4).await;
+    assert!(put(store, ALICE.envelope(5), NOW).await.is_err());
+    while store.expire(after(15 * DAY)).await.unwrap() {}
+    for number in 5..9 {
+        assert_eq!(put(store, ALICE.envelope(number), after(15 * DAY)).await, Ok(false), "all others have ended");
+    }
+    assert!(put(store, ALICE.envelope(9), after(15 * DAY)).await.is_err());
 }
 
 async fn the_owner_hears_once_that_a_lane_is_full_until_there_is_room_again<S: Subject>() {
