@@ -12,7 +12,10 @@ mod line;
 mod lines;
 mod work;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -20,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use waxwing_engine::{
     Command, CommandError, Engine, Event as Told, Input, Link, LoadError, Output, Settings, store::Batch,
 };
-use waxwing_net::{ClientConfig, Path};
+use waxwing_net::{Alarm, ClientConfig, Path};
 use waxwing_wire::{link::ContactLink, time::Timestamp};
 
 use self::{
@@ -113,6 +116,7 @@ pub(crate) struct Driver {
     clock: Clock,
     worker: Worker,
     wake: Option<Timestamp>,
+    alarm: Alarm,
     /// Those who wait for what they asked to be stored.
     commands: Vec<Asked<()>>,
     links: Vec<Asked<ContactLink>>,
@@ -142,6 +146,7 @@ impl Driver {
             requests,
             worker: Worker::new(),
             wake: None,
+            alarm: Alarm::new(Instant::now()),
             commands: Vec::new(),
             links: Vec::new(),
             condition,
@@ -160,7 +165,7 @@ impl Driver {
         self.feed(Input::Woke);
         let closing = loop {
             self.turn().await;
-            let wait = self.wait();
+            self.set_alarm();
             let request = tokio::select! {
                 request = self.requests.recv() => match request {
                     None => break None,
@@ -175,7 +180,7 @@ impl Driver {
                     self.feed(Input::Solved { call, nonce });
                     None
                 }
-                () = tokio::time::sleep(wait) => {
+                () = self.alarm.ring() => {
                     self.wake_if_due().await;
                     None
                 }
@@ -369,10 +374,11 @@ impl Driver {
         let _ = engine.handle(input, self.clock.now(), &mut UnwrapErr(SysRng));
     }
 
-    /// Until the engine is to be woken. A clock that is set forward is noticed within a minute.
-    fn wait(&mut self) -> Duration {
+    /// For when the engine is to be woken. A clock that is set forward is noticed within two minutes.
+    fn set_alarm(&mut self) {
         let due = self.wake.map(|at| self.clock.until(at));
-        due.unwrap_or(LOOK).min(LOOK)
+        let now = Instant::now();
+        self.alarm.set(now.checked_add(due.unwrap_or(LOOK).min(LOOK)).unwrap_or(now));
     }
 
     async fn wake_if_due(&mut self) {
@@ -406,6 +412,6 @@ fn kept(output: &Output) -> Option<Event> {
 /// Inputs that are taken before what comes of them is stored.
 const TOGETHER: usize = 256;
 /// The clock is looked at at least so often.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(120);
 /// The first wait after a save that failed.
 const RETRY: Duration = Duration::from_millis(500);

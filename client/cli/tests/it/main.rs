@@ -16,3 +16,5 @@ mod pages;
 mod place;
 mod seen;
 mod servers;
+#[cfg(target_os = "linux")]
+mod wakes;
