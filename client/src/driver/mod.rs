@@ -252,9 +252,7 @@ impl Driver {
     }
 
     async fn save(&mut self, batch: &Batch, told: Vec<Event>) -> Result<(), StoreError> {
-        self.store.save_with(batch, &told).await?;
-        if !told.is_empty() {
-            let newest = self.store.reader().newest_event().await?;
+        if let Some(newest) = self.store.save_with(batch, &told).await? {
             self.condition.send_modify(|condition| condition.newest = newest);
         }
         Ok(())
