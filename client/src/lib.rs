@@ -28,6 +28,7 @@ mod client;
 mod clock;
 mod driver;
 mod event;
+mod recover;
 pub mod state;
 pub mod store;
 
@@ -37,6 +38,7 @@ pub use self::{
     client::{Changes, Client, Events, OpenClientError, Settled, Unavailable},
     driver::{CommandFailed, Condition, Down, Options, Reason},
     event::Event,
+    recover::RecoverClientError,
 };
 
 /// Where an event stands; they are numbered in the order in which they were stored.

@@ -14,6 +14,7 @@ mod errors;
 mod kills;
 mod pages;
 mod place;
+mod restore;
 mod seen;
 mod servers;
 #[cfg(target_os = "linux")]
