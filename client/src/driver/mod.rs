@@ -86,7 +86,9 @@ pub(crate) struct Network {
 pub struct Condition {
     /// Others can reach this device.
     pub ready: bool,
-    /// Everything that was to be sent is at its relays.
+    /// Everything is in the store that had waited at the relay when the connection to it was made.
+    pub drained: bool,
+    /// Everything that was to be sent is at its relays, and the own relay knows which links are open.
     pub quiet: bool,
     /// The newest event.
     pub newest: Cursor,
@@ -211,10 +213,12 @@ impl Driver {
         }
         // First: whoever hears that something was taken may ask whether all is sent.
         let engine = self.engine.as_ref();
-        let (ready, quiet) = (engine.is_some_and(Engine::is_ready), engine.is_some_and(Engine::is_quiet));
+        let is = |what: fn(&Engine) -> bool| engine.is_some_and(what);
+        let now = (is(Engine::is_ready), is(Engine::is_drained), is(Engine::is_quiet));
         self.condition.send_if_modified(|condition| {
-            let changed = (condition.ready, condition.quiet) != (ready, quiet);
-            (condition.ready, condition.quiet) = (ready, quiet);
+            let Condition { ready, drained, quiet, .. } = condition;
+            let changed = (*ready, *drained, *quiet) != now;
+            (*ready, *drained, *quiet) = now;
             changed
         });
         for (answer, result) in self.commands.drain(..) {
