@@ -1,7 +1,7 @@
 //! Why something was not done. Implements spec/22-client-api.md §22.5.
 //!
 //! Invariants: a code never changes its number, name or exit code; a message says what happened and what to do.
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ use waxwing_client::{
     store::{OpenError, StoreError},
 };
 use waxwing_wire::{frame::ErrorCode, time::Timestamp, words::WordsError};
+
+use crate::length;
 
 /// Why something was not done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -39,9 +41,8 @@ impl ApiError {
     /// As [`Self::after`], by the clock; none: nobody knows when.
     #[must_use]
     pub fn at(self, time: Option<Timestamp>) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         match time {
-            Some(time) => self.after(time.since(Timestamp::EPOCH.saturating_add(now))),
+            Some(time) => self.after(time.since(length::now())),
             None => self,
         }
     }
