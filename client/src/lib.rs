@@ -22,6 +22,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/echo_bot.rs` is all of it, `examples/notifier.rs` says that there is something new.
 #![forbid(unsafe_code)]
 
 mod client;

@@ -13,6 +13,7 @@ mod daemon;
 mod errors;
 mod kills;
 mod pages;
+mod picture;
 mod place;
 mod restore;
 mod seen;

@@ -3,7 +3,10 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::place::{Person, Running};
+use crate::{
+    picture,
+    place::{Person, Running},
+};
 
 /// Both servers in a process.
 pub(crate) struct Servers {
@@ -136,4 +139,5 @@ fn the_demo_loses_nothing() {
     for shown in ["WHAT THE RELAY SAW", "Alice: Lunch at twelve?", "Carol: Bring the map", "Nothing was lost"] {
         assert!(said.out.contains(shown), "{shown}: {said:?}");
     }
+    picture::is_of(&said.out);
 }
