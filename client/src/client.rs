@@ -109,7 +109,7 @@ impl Client {
         Ok(Self::start(engine, store, options).await.map_err(OpenError::from)?)
     }
 
-    async fn start(engine: Engine, store: EncryptedStore, options: Options) -> Result<Self, StoreError> {
+    pub(crate) async fn start(engine: Engine, store: EncryptedStore, options: Options) -> Result<Self, StoreError> {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let (reader, account, device) = (store.reader(), engine.account_id(), engine.device_id());
         let (mut driver, condition) = Driver::new(engine, store, options, asked).await?;

@@ -22,12 +22,15 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/echo_bot.rs` is all of it, `examples/notifier.rs` says that there is something new.
 #![forbid(unsafe_code)]
 
 mod client;
 mod clock;
 mod driver;
 mod event;
+mod recover;
 pub mod state;
 pub mod store;
 
@@ -37,6 +40,7 @@ pub use self::{
     client::{Changes, Client, Events, OpenClientError, Settled, Unavailable},
     driver::{CommandFailed, Condition, Down, Options, Reason},
     event::Event,
+    recover::RecoverClientError,
 };
 
 /// Where an event stands; they are numbered in the order in which they were stored.

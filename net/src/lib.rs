@@ -15,6 +15,7 @@
 //! Not here: what the messages mean (`waxwing-wire`), what servers do (`waxwing-relay`, `waxwing-keyserver`), when a client
 //! connects again (its engine).
 
+mod alarm;
 mod client;
 mod clock;
 mod close;
@@ -26,6 +27,7 @@ pub mod process;
 mod request;
 mod server;
 mod service;
+mod silence;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod socket;
@@ -39,6 +41,7 @@ mod transport;
 /// Log targets of the libraries below, which trace addresses and connection ids: leave them off at every level (spec §18.11).
 pub const UNLOGGED: &[&str] = &["quinn", "quinn_proto", "quinn_udp", "rustls"];
 
+pub use alarm::Alarm;
 pub use client::{Attempt, AttemptError, Client, ClientConfig, ClientConnection, ConnectError, Path, Trust};
 pub use clock::Clock;
 pub use close::{CloseCode, Ended};

@@ -1,11 +1,14 @@
 //! UDP sockets, real and simulated.
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Instant};
 
-#[cfg(feature = "simulation")]
-use quinn::AsyncUdpSocket;
-use quinn::{Endpoint, EndpointConfig, Runtime as _, ServerConfig, TokioRuntime};
+use quinn::{AsyncTimer, AsyncUdpSocket, Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime};
 use socket2::{Domain, Protocol, Type};
 use thiserror::Error;
+
+use crate::{
+    alarm::{Alarm, system::Timer},
+    silence::{Heard, Listening},
+};
 
 /// Where an endpoint sends and receives.
 #[derive(Debug)]
@@ -40,18 +43,69 @@ impl Socket {
         Self(Kind::Simulated(socket))
     }
 
-    pub(crate) fn into_endpoint(self, server: Option<ServerConfig>) -> Result<Endpoint, BindError> {
+    /// Of a server: it has many connections, and is awake anyway.
+    pub(crate) fn serve(self, server: ServerConfig) -> Result<Endpoint, BindError> {
+        let (socket, _) = self.open()?;
+        endpoint(Some(server), socket, Arc::new(TokioRuntime))
+    }
+
+    /// Of a client: it wakes as seldom as it can, and says when it was spoken to.
+    pub(crate) fn dial(self) -> Result<(Endpoint, Arc<Heard>), BindError> {
+        let (socket, time) = self.open()?;
+        let (timer, runtime): (_, Arc<dyn Runtime>) = match time {
+            Time::System => (Timer::new(), Arc::new(Sparing)),
+            #[cfg(feature = "simulation")]
+            Time::Simulated => (None, Arc::new(TokioRuntime)),
+        };
+        let (socket, heard) = Listening::on(socket, timer);
+        Ok((endpoint(None, socket, runtime)?, heard))
+    }
+
+    fn open(self) -> Result<(Arc<dyn AsyncUdpSocket>, Time), BindError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BindError::NoRuntime);
         }
-        let socket = match self.0 {
-            Kind::Udp(socket) => TokioRuntime.wrap_udp_socket(socket)?,
+        Ok(match self.0 {
+            Kind::Udp(socket) => (TokioRuntime.wrap_udp_socket(socket)?, Time::System),
             #[cfg(feature = "simulation")]
-            Kind::Simulated(socket) => socket,
-        };
-        // Each endpoint has reset key, connection ids and token keys of its own, from the system's randomness.
-        let config = EndpointConfig::default();
-        Ok(Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))?)
+            Kind::Simulated(socket) => (socket, Time::Simulated),
+        })
+    }
+}
+
+fn endpoint(
+    server: Option<ServerConfig>,
+    socket: Arc<dyn AsyncUdpSocket>,
+    runtime: Arc<dyn Runtime>,
+) -> Result<Endpoint, BindError> {
+    // Each endpoint has reset key, connection ids and token keys of its own, from the system's randomness.
+    Ok(Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, runtime)?)
+}
+
+/// Whose time a socket's is.
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    System,
+    /// tokio's, which tests pause.
+    #[cfg(feature = "simulation")]
+    Simulated,
+}
+
+/// tokio, with timers that wake the process when they are due and not before.
+#[derive(Debug)]
+struct Sparing;
+
+impl Runtime for Sparing {
+    fn new_timer(&self, due: Instant) -> Pin<Box<dyn AsyncTimer>> {
+        Box::pin(Alarm::new(due))
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        TokioRuntime.spawn(future);
+    }
+
+    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        TokioRuntime.wrap_udp_socket(socket)
     }
 }
 

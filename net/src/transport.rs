@@ -46,4 +46,6 @@ const CLIENT_STREAM_WINDOW: u32 = 1_024 * 1_024;
 const CLIENT_WINDOW: u32 = 4 * 1_024 * 1_024;
 const SEND_WINDOW: u64 = 1_024 * 1_024;
 const IDLE_MILLIS: u32 = 30_000;
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(12);
+/// As late as a lost one can still be repeated before the server gives up, and before address translators forget (30 s and more): each
+/// wakes the client twice, once for its answer.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(25);

@@ -35,7 +35,7 @@ impl Globals {
     }
 }
 
-/// Make an account, and a profile for this device.
+/// Make an account, or go on with one by its words, and a profile for this device.
 #[derive(Args, Clone, Debug)]
 pub struct Init {
     /// The line that `waxwing serve` printed, or that an operator gave you
@@ -50,6 +50,9 @@ pub struct Init {
     /// No passphrase: whoever can read the folder reads everything; for programs that start unattended
     #[arg(long)]
     pub no_passphrase: bool,
+    /// Go on with an account that you have the 24 words of: typed here, or from standard input. This is its only device then
+    #[arg(long, conflicts_with_all = ["words_file", "words_noted"])]
+    pub restore: bool,
     /// Write the 24 words to this new file, instead of asking for three of them
     #[arg(long, value_name = "FILE")]
     pub words_file: Option<PathBuf>,
@@ -213,7 +216,11 @@ pub fn command() -> Command {
         augment(Command::new(name)).about(about).long_about(None)
     };
     let root = root
-        .subcommand(with(Init::augment_args, "init", "Make an account, and a profile for this device"))
+        .subcommand(with(
+            Init::augment_args,
+            "init",
+            "Make an account, or go on with one by its words, and a profile for this device",
+        ))
         .subcommand(bare("demo", "See it all at work in one process: two servers, three people"))
         .subcommand(with(
             Serve::augment_args,

@@ -20,6 +20,15 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     count.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
+/// In the largest unit that fits, and never too short: `1s`, `2m`, `3h`, `7d`.
+#[must_use]
+pub(crate) fn rounded(length: Duration) -> String {
+    let seconds = length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0)).max(1);
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+    let (unit, name) = units.into_iter().find(|(unit, _)| *unit <= seconds).unwrap_or((1, 's'));
+    format!("{}{name}", seconds.div_ceil(unit))
+}
+
 /// A date, or a date and a time, in the reader's zone.
 #[must_use]
 pub(crate) fn date(text: &str) -> Option<Timestamp> {
@@ -44,6 +53,17 @@ mod tests {
         assert_eq!(parse("2w"), Some(Duration::from_secs(1_209_600)));
         for nonsense in ["", "h", "8", "0h", "-1h", "8 h", "99999999999999999999w", "1ü"] {
             assert_eq!(parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_as_they_are_read_and_never_too_short() {
+        for (millis, text) in
+            [(0, "1s"), (1_001, "2s"), (59_000, "59s"), (60_000, "1m"), (61_000, "2m"), (604_799_000, "7d")]
+        {
+            let written = rounded(Duration::from_millis(millis));
+            assert_eq!(written, text);
+            assert!(parse(&written).unwrap() >= Duration::from_millis(millis));
         }
     }
 

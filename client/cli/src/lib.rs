@@ -66,7 +66,9 @@ fn fail(globals: &Globals, error: &ApiError) -> ExitCode {
     if globals.json {
         verbs::print(&serde_json::json!({ "version": VERSION, "error": error.to_json() }).to_string());
     } else {
-        let _ = writeln!(std::io::stderr(), "waxwing: {}", text::block(&error.message, "  "));
+        let again = error.retry_after.map(|after| format!(" (ask again in {})", length::rounded(after)));
+        let message = text::block(&error.message, "  ");
+        let _ = writeln!(std::io::stderr(), "waxwing: {message}{}", again.unwrap_or_default());
     }
     ExitCode::from(error.code.exit().number())
 }

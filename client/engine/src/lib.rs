@@ -25,7 +25,8 @@ pub use self::engine::{Created, Engine, LoadError, NotListed, Settings};
 pub use self::interface::{
     CallId, ClockSkew, Command, CommandError, ConnectionState, ConnectionView, ContactView, Event, FailReason, Health,
     IdentityChange, IdentityEvent, Input, Link, LinkId, LinkUses, LogEntry, MessageText, OpenLink, Output, OwnDevice,
-    PrekeyCounts, Purpose, SafetyNumber, ScanError, State, TroubleCause, Verification, WaitReason, Waiting,
+    PrekeyCounts, Purpose, ReadMessage, SafetyNumber, ScanError, State, TroubleCause, Verification, WaitReason,
+    Waiting,
 };
 pub use self::own::{Joining, NewAccount, NewAccountError, Provisioning, RecoverError};
 pub use waxwing_wire::content::{ContactName, ContactNameError};

@@ -51,7 +51,10 @@ pub(crate) struct Mailbox {
     tokens: Vec<Token>,
     // In memory only: what the connection has come to.
     authenticated: bool,
-    subscribed: bool,
+    /// Up to which number something waited when it subscribed.
+    subscribed: Option<u64>,
+    /// Up to which number the relay said that it has pushed what waited.
+    backlog_ended: Option<u64>,
     price: Option<Price>,
     nonce: Option<Nonce>,
     to_ack: BTreeSet<u64>,
@@ -93,7 +96,8 @@ impl Mailbox {
             contacts_hash: Vec::new(),
             tokens: Vec::new(),
             authenticated: false,
-            subscribed: false,
+            subscribed: None,
+            backlog_ended: None,
             price: None,
             nonce: None,
             to_ack: BTreeSet::new(),
@@ -185,7 +189,7 @@ impl Mailbox {
                 self.rotating_to = Some(request.hash);
             }
             ask(links, link, Task::AddLane(lane), RelayRequest::AddLane(request), now, stage);
-        } else if !self.subscribed {
+        } else if self.subscribed.is_none() {
             let subscribe = Subscribe { after: 0, window: WINDOW };
             ask(links, link, Task::Subscribe, RelayRequest::Subscribe(subscribe), now, stage);
         } else {
@@ -285,7 +289,8 @@ impl Mailbox {
 
     /// The connection is over.
     pub(crate) fn down(&mut self) {
-        (self.authenticated, self.subscribed, self.price, self.nonce) = (false, false, None, None);
+        self.unsubscribed();
+        (self.authenticated, self.price, self.nonce) = (false, None, None);
     }
 
     pub(crate) fn replied(
@@ -320,7 +325,7 @@ impl Mailbox {
                 self.is_doubted = true;
                 return Err(error);
             }
-            (Task::Subscribe, Ok(RelayReply::Subscribed(_))) => self.subscribed = true,
+            (Task::Subscribe, Ok(RelayReply::Subscribed(subscribed))) => self.subscribed = Some(subscribed.newest),
             (Task::Ack, Ok(RelayReply::Done)) => {
                 for sequence in self.in_ack.drain(..) {
                     self.to_ack.remove(&sequence);
@@ -366,7 +371,17 @@ impl Mailbox {
 
     /// The relay says that somebody else took the subscription, or that it goes: begin anew.
     pub(crate) fn unsubscribed(&mut self) {
-        self.subscribed = false;
+        (self.subscribed, self.backlog_ended) = (None, None);
+    }
+
+    /// What had waited up to that number is taken. It may come before the answer to the subscription that it follows.
+    pub(crate) fn backlog_ended(&mut self, sequence: u64) {
+        self.backlog_ended = Some(sequence);
+    }
+
+    /// Whether everything is here that had waited at the relay.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.subscribed.is_some_and(|newest| self.backlog_ended.is_some_and(|ended| ended >= newest))
     }
 
     fn added(&mut self, lane: Lane, number: u32, stage: &mut Stage) {
@@ -427,6 +442,12 @@ impl Mailbox {
             ready: token.lane != 0,
         };
         open.map(view).collect()
+    }
+
+    /// Whether the relay knows every link that is open, and none that was revoked.
+    pub(crate) fn knows_links(&self, now: Timestamp) -> bool {
+        // One that ends meanwhile ends at the relay by itself.
+        self.tokens.iter().filter(|token| token.ends > now).all(|token| token.revoked == (token.lane == 0))
     }
 
     /// Whether a lane is the contacts' of now.

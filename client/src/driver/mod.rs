@@ -12,7 +12,10 @@ mod line;
 mod lines;
 mod work;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -20,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use waxwing_engine::{
     Command, CommandError, Engine, Event as Told, Input, Link, LoadError, Output, Settings, store::Batch,
 };
-use waxwing_net::{ClientConfig, Path};
+use waxwing_net::{Alarm, ClientConfig, Path};
 use waxwing_wire::{link::ContactLink, time::Timestamp};
 
 use self::{
@@ -83,7 +86,9 @@ pub(crate) struct Network {
 pub struct Condition {
     /// Others can reach this device.
     pub ready: bool,
-    /// Everything that was to be sent is at its relays.
+    /// Everything is in the store that had waited at the relay when the connection to it was made.
+    pub drained: bool,
+    /// Everything that was to be sent is at its relays, and the own relay knows which links are open.
     pub quiet: bool,
     /// The newest event.
     pub newest: Cursor,
@@ -113,6 +118,7 @@ pub(crate) struct Driver {
     clock: Clock,
     worker: Worker,
     wake: Option<Timestamp>,
+    alarm: Alarm,
     /// Those who wait for what they asked to be stored.
     commands: Vec<Asked<()>>,
     links: Vec<Asked<ContactLink>>,
@@ -142,6 +148,7 @@ impl Driver {
             requests,
             worker: Worker::new(),
             wake: None,
+            alarm: Alarm::new(Instant::now()),
             commands: Vec::new(),
             links: Vec::new(),
             condition,
@@ -160,7 +167,7 @@ impl Driver {
         self.feed(Input::Woke);
         let closing = loop {
             self.turn().await;
-            let wait = self.wait();
+            self.set_alarm();
             let request = tokio::select! {
                 request = self.requests.recv() => match request {
                     None => break None,
@@ -175,7 +182,7 @@ impl Driver {
                     self.feed(Input::Solved { call, nonce });
                     None
                 }
-                () = tokio::time::sleep(wait) => {
+                () = self.alarm.ring() => {
                     self.wake_if_due().await;
                     None
                 }
@@ -206,10 +213,12 @@ impl Driver {
         }
         // First: whoever hears that something was taken may ask whether all is sent.
         let engine = self.engine.as_ref();
-        let (ready, quiet) = (engine.is_some_and(Engine::is_ready), engine.is_some_and(Engine::is_quiet));
+        let is = |what: fn(&Engine) -> bool| engine.is_some_and(what);
+        let now = (is(Engine::is_ready), is(Engine::is_drained), is(Engine::is_quiet));
         self.condition.send_if_modified(|condition| {
-            let changed = (condition.ready, condition.quiet) != (ready, quiet);
-            (condition.ready, condition.quiet) = (ready, quiet);
+            let Condition { ready, drained, quiet, .. } = condition;
+            let changed = (*ready, *drained, *quiet) != now;
+            (*ready, *drained, *quiet) = now;
             changed
         });
         for (answer, result) in self.commands.drain(..) {
@@ -247,9 +256,7 @@ impl Driver {
     }
 
     async fn save(&mut self, batch: &Batch, told: Vec<Event>) -> Result<(), StoreError> {
-        self.store.save_with(batch, &told).await?;
-        if !told.is_empty() {
-            let newest = self.store.reader().newest_event().await?;
+        if let Some(newest) = self.store.save_with(batch, &told).await? {
             self.condition.send_modify(|condition| condition.newest = newest);
         }
         Ok(())
@@ -369,10 +376,11 @@ impl Driver {
         let _ = engine.handle(input, self.clock.now(), &mut UnwrapErr(SysRng));
     }
 
-    /// Until the engine is to be woken. A clock that is set forward is noticed within a minute.
-    fn wait(&mut self) -> Duration {
+    /// For when the engine is to be woken. A clock that is set forward is noticed within two minutes.
+    fn set_alarm(&mut self) {
         let due = self.wake.map(|at| self.clock.until(at));
-        due.unwrap_or(LOOK).min(LOOK)
+        let now = Instant::now();
+        self.alarm.set(now.checked_add(due.unwrap_or(LOOK).min(LOOK)).unwrap_or(now));
     }
 
     async fn wake_if_due(&mut self) {
@@ -406,6 +414,6 @@ fn kept(output: &Output) -> Option<Event> {
 /// Inputs that are taken before what comes of them is stored.
 const TOGETHER: usize = 256;
 /// The clock is looked at at least so often.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(120);
 /// The first wait after a save that failed.
 const RETRY: Duration = Duration::from_millis(500);

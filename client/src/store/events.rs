@@ -8,8 +8,8 @@ use super::{EncryptedStore, Reader, StoreError, read::count, row, statements, wr
 use crate::{Cursor, Event};
 
 impl EncryptedStore {
-    /// Applies a batch and what is told of it in one transaction.
-    pub(crate) async fn save_with(&mut self, batch: &Batch, events: &[Event]) -> Result<(), StoreError> {
+    /// Applies a batch and what is told of it in one transaction; the newest event is told apart, if there is one.
+    pub(crate) async fn save_with(&mut self, batch: &Batch, events: &[Event]) -> Result<Option<Cursor>, StoreError> {
         let saved = write::save(self.writer.connection().await?, batch, events).await;
         self.writer.settle(saved)
     }
@@ -109,16 +109,18 @@ impl Reader {
     }
 }
 
-/// Adds events, and forgets the oldest of too many.
-pub(super) async fn add(connection: &mut SqliteConnection, events: &[Event]) -> Result<(), StoreError> {
+/// Adds events, and forgets the oldest of too many; the last one's cursor.
+pub(super) async fn add(connection: &mut SqliteConnection, events: &[Event]) -> Result<Option<Cursor>, StoreError> {
+    let mut newest = None;
     for event in events {
         let body = serde_json::to_string(event).map_err(|_| StoreError::Unavailable)?;
-        sqlx::query(statements::ADD_EVENT).bind(body).execute(&mut *connection).await?;
+        let added = sqlx::query(statements::ADD_EVENT).bind(body).execute(&mut *connection).await?;
+        newest = Some(Cursor(row::unsigned(added.last_insert_rowid())));
     }
-    if !events.is_empty() {
+    if newest.is_some() {
         sqlx::query(statements::TRIM_EVENTS).bind(KEPT).execute(&mut *connection).await?;
     }
-    Ok(())
+    Ok(newest)
 }
 
 /// So many of the newest: months of a busy account.

@@ -76,7 +76,7 @@ impl Store for EncryptedStore {
     }
 
     async fn save(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.save_with(batch, &[]).await
+        self.save_with(batch, &[]).await.map(drop)
     }
 
     async fn page(

@@ -6,19 +6,24 @@ use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
 use waxwing_wire::id::AccountId;
 
 use super::{StoreError, events, row, scripts, statements};
-use crate::Event;
+use crate::{Cursor, Event};
 
-/// Applies a batch, and keeps what is told of it.
-pub(super) async fn save(connection: &mut SqliteConnection, batch: &Batch, told: &[Event]) -> Result<(), StoreError> {
+/// Applies a batch, and keeps what is told of it; the newest event that was told.
+pub(super) async fn save(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    told: &[Event],
+) -> Result<Option<Cursor>, StoreError> {
     if batch.is_empty() && told.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
     for write in batch.writes() {
         apply(&mut transaction, write).await?;
     }
-    events::add(&mut transaction, told).await?;
-    Ok(transaction.commit().await?)
+    let newest = events::add(&mut transaction, told).await?;
+    transaction.commit().await?;
+    Ok(newest)
 }
 
 async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), StoreError> {

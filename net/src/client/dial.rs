@@ -2,6 +2,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use quinn::{ConnectionError, TransportErrorCode};
@@ -198,7 +199,8 @@ async fn try_address(
         Ok(Err(error)) => return Err(of_connection(&error)),
         Err(_) => return Err(AttemptError::Unreachable),
     };
-    let connection = ClientConnection::new(connected, service, &client.config).ok_or(AttemptError::WrongKey)?;
+    let connection = ClientConnection::new(connected, Arc::clone(&client.heard), service, &client.config)
+        .ok_or(AttemptError::WrongKey)?;
     let (found, least) = (connection.leaf(), client.config.least_leaf);
     if found < least {
         connection.close(CloseCode::Done);

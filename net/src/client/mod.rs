@@ -15,6 +15,7 @@ use waxwing_wire::{address::ServerAddress, frame::StreamKind, keys::ServerPublic
 use crate::{
     BindError, BlobStream, Clock, CloseCode, Ended, FrameReader, FramedStream, KeyserverConnection, LeafNumber,
     RelayConnection, SendError, Service, Socket,
+    silence::Heard,
     stream::{Deadlines, Link},
     tls, transport,
 };
@@ -31,6 +32,7 @@ use tickets::Tickets;
 /// key server. Two of them have nothing in common that a server or an observer could match.
 pub struct Client {
     endpoint: Endpoint,
+    heard: Arc<Heard>,
     config: ClientConfig,
     /// TLS set-ups with their tickets, by server and service.
     servers: Mutex<HashMap<([u8; 32], Service), quinn::ClientConfig>>,
@@ -86,9 +88,10 @@ impl Client {
     /// # Errors
     /// [`BindError`].
     pub fn on(socket: Socket, config: ClientConfig) -> Result<Self, BindError> {
-        let endpoint = socket.into_endpoint(None)?;
+        let (endpoint, heard) = socket.dial()?;
         Ok(Self {
             endpoint,
+            heard,
             config,
             servers: Mutex::default(),
             #[cfg(test)]
@@ -184,6 +187,7 @@ impl fmt::Debug for Client {
 #[derive(Clone)]
 pub struct ClientConnection {
     link: Arc<Link>,
+    heard: Arc<Heard>,
     service: Service,
     exporter: Exporter,
     leaf: LeafNumber,
@@ -242,9 +246,16 @@ impl ClientConnection {
         self.link.ended()
     }
 
-    /// Waits until the connection is over.
+    /// Waits until the connection is over. Whoever waits also notices that nothing was heard at this client for 30 s, and ends it;
+    /// without anybody who waits, QUIC does so up to a keep-alive later.
     pub async fn closed(&self) -> Ended {
-        self.link.quic.closed().await.into()
+        tokio::select! {
+            ended = self.link.quic.closed() => ended.into(),
+            () = self.heard.silence() => {
+                self.close(CloseCode::Done);
+                Ended::TimedOut
+            }
+        }
     }
 
     /// The smoothed round-trip time.
@@ -273,12 +284,12 @@ impl ClientConnection {
     }
 
     /// The connection that was established; none if the server showed no number, or it is over already.
-    fn new(quic: quinn::Connection, service: Service, config: &ClientConfig) -> Option<Self> {
+    fn new(quic: quinn::Connection, heard: Arc<Heard>, service: Service, config: &ClientConfig) -> Option<Self> {
         let exporter = tls::exporter(&quic)?;
         let leaf = tls::leaf_number(&quic)?;
         let link =
             Arc::new(Link { quic, deadlines: Deadlines::default(), queue: config.queue, counters: None, _place: None });
-        Some(Self { link, service, exporter, leaf })
+        Some(Self { link, heard, service, exporter, leaf })
     }
 }
 
@@ -295,7 +306,7 @@ pub struct Path {
 
 impl fmt::Debug for ClientConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { link, service, exporter: _, leaf } = self;
+        let Self { link, heard: _, service, exporter: _, leaf } = self;
         f.debug_struct("ClientConnection")
             .field("service", service)
             .field("leaf", leaf)

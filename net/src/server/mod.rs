@@ -142,7 +142,7 @@ impl Listener {
     /// [`BindError`].
     pub fn on(socket: Socket, key: &ServerKey, config: ListenerConfig) -> Result<Self, BindError> {
         let leaves = Arc::new(Leaves::new(key, config.clock.clone()).map_err(|_| BindError::Tls)?);
-        let endpoint = socket.into_endpoint(Some(quic_config(&leaves, &config)?))?;
+        let endpoint = socket.serve(quic_config(&leaves, &config)?)?;
         let local = endpoint.local_addr()?;
         let (draining, _) = watch::channel(false);
         let paces = Paces::new(config.limits.handshakes_per_source);

@@ -6,8 +6,9 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_engine::{
-    Command, CommandError, Engine, Input, Joining, Link, LinkUses, MessageText, NewAccount, Purpose, Settings, State,
-    store::MemoryStore,
+    Command, CommandError, Engine, Input, Joining, Link, LinkUses, MessageText, NewAccount, Purpose, ReadMessage,
+    Settings, State,
+    store::{MemoryStore, StoredMessage},
 };
 use waxwing_wire::{
     content::MessageId,
@@ -241,8 +242,9 @@ impl World {
     pub fn read(&mut self, device: DeviceIndex, of: PersonIndex, id: MessageId) {
         let account = self.account(of);
         let message = self.devices[device.0].store.message_now(&account, &id).expect("it is shown");
-        let command = Command::MarkRead { account, id, device: message.device, sequence: message.sequence };
-        self.command(device, command).expect("it is there");
+        let StoredMessage { device: written_on, sequence, .. } = message;
+        let messages = vec![ReadMessage { id, device: written_on, sequence }];
+        self.command(device, Command::MarkRead { account, messages }).expect("it is there");
     }
 
     /// What the key server has of somebody.

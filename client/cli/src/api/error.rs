@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use waxwing_client::{
-    CommandFailed, OpenClientError, Unavailable,
+    CommandFailed, OpenClientError, RecoverClientError, Unavailable,
     engine::CommandError,
     store::{OpenError, StoreError},
 };
+use waxwing_wire::{frame::ErrorCode, time::Timestamp, words::WordsError};
+
+use crate::length;
 
 /// Why something was not done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -33,6 +36,15 @@ impl ApiError {
     #[must_use]
     pub fn after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
+    }
+
+    /// As [`Self::after`], by the clock; none: nobody knows when.
+    #[must_use]
+    pub fn at(self, time: Option<Timestamp>) -> Self {
+        match time {
+            Some(time) => self.after(time.since(length::now())),
+            None => self,
+        }
     }
 
     /// As JSON-RPC has errors.
@@ -188,12 +200,20 @@ codes! {
     System = 1208, "system", Error;
     /// Others could write to the profile's folder or socket.
     Unsafe = 1209, "unsafe_folder", Error;
+    /// These are no account's 24 words.
+    BadWords = 1210, "bad_words", Usage;
+    /// The server knows no account of these words.
+    UnknownAccount = 1211, "unknown_account", Error;
+    /// The account was deleted, which is for ever.
+    AccountDeleted = 1212, "account_deleted", Error;
     /// It is stored, and no server could be reached yet.
     NotConnected = 1301, "not_connected", Queued;
     /// Too often, or too much at once.
     RateLimited = 1302, "rate_limited", Limited;
     /// The client is closing.
     Closed = 1303, "closed", Error;
+    /// A server that must answer first could not be reached, or refuses; nothing was changed.
+    Unreachable = 1304, "unreachable", Error;
 }
 
 impl From<CommandError> for ApiError {
@@ -237,7 +257,7 @@ impl From<Unavailable> for ApiError {
     fn from(error: Unavailable) -> Self {
         match error {
             Unavailable::Closed => Self::new(Code::Closed, error.to_string()),
-            _ => Self::new(Code::DiskFull, error.to_string()).after(Duration::from_secs(1)),
+            _ => Self::new(Code::DiskFull, error.to_string()).after(AGAIN),
         }
     }
 }
@@ -250,7 +270,8 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable => (Code::Closed, "try again"),
             _ => (Code::System, "look at the disk and its permissions"),
         };
-        Self::new(code, format!("{error}: {advice}"))
+        let said = Self::new(code, format!("{error}: {advice}"));
+        if error == StoreError::Unavailable { said.after(AGAIN) } else { said }
     }
 }
 
@@ -277,7 +298,8 @@ impl From<OpenError> for ApiError {
             OpenError::Memory => (Code::System, "end other programs, then try again"),
             _ => (Code::System, "look at the disk and the folder's permissions"),
         };
-        Self::new(code, format!("{error}: {advice}"))
+        let said = Self::new(code, format!("{error}: {advice}"));
+        if error == OpenError::Locked { said.after(AGAIN) } else { said }
     }
 }
 
@@ -294,6 +316,51 @@ impl From<OpenClientError> for ApiError {
         }
     }
 }
+
+impl From<RecoverClientError> for ApiError {
+    fn from(error: RecoverClientError) -> Self {
+        let (code, advice) = match error {
+            RecoverClientError::Open(open) => return open.into(),
+            RecoverClientError::Words(words) => return Self::new(Code::BadWords, wrong(words)),
+            RecoverClientError::UnknownAccount => {
+                (Code::UnknownAccount, "compare the words with your paper, and the server with the one that you used")
+            }
+            RecoverClientError::Deleted => (Code::AccountDeleted, "`waxwing init` without --restore makes another one"),
+            RecoverClientError::Refused(_) => (Code::Refused, "nothing was made"),
+            RecoverClientError::Forged => (Code::Unreachable, "ask its operator; nothing was made"),
+            RecoverClientError::Server(server) => {
+                let refused = Self::new(of_server(server.code), format!("{error}: nothing was made; try again later"));
+                return Self { retry_after: server.retry_after, ..refused };
+            }
+            RecoverClientError::Unreachable(_) | RecoverClientError::Lost(_) => {
+                let advice = "nothing was made; look at the network and the server's address, then try again";
+                return Self::new(Code::Unreachable, format!("{error}: {advice}")).after(AGAIN);
+            }
+            _ => (Code::Internal, "nothing was made"),
+        };
+        Self::new(code, format!("{error}: {advice}"))
+    }
+}
+
+const fn of_server(code: ErrorCode) -> Code {
+    match code {
+        ErrorCode::RateLimited | ErrorCode::QuotaExceeded => Code::RateLimited,
+        _ => Code::Unreachable,
+    }
+}
+
+/// What is wrong with which word; nothing of the words themselves.
+fn wrong(words: WordsError) -> String {
+    let what = match words {
+        WordsError::Count { count } => format!("there are {count} words instead of 24"),
+        WordsError::Unknown { position } => format!("word {position} is not in the list: look at its spelling"),
+        _ => "the words do not belong together: one is wrong, or two are swapped".into(),
+    };
+    format!("{what}; compare them with your paper")
+}
+
+/// What is over in a moment, by whatever it is caused.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

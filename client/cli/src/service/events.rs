@@ -67,26 +67,35 @@ impl Service {
         Ok(EventNote { cursor: cursor.0, event, message })
     }
 
-    /// Waits for a first event that is wanted, and a moment for what comes with it.
+    /// Waits for a first event that is wanted, and a moment for what comes with it. A verb that is alone fetches first what waits at the
+    /// relay, and has no more to wait for then if there is something wanted, or if nobody asked it to wait.
     async fn gather(
         &self,
         after: Cursor,
-        wait: Duration,
+        wait: Wait,
         limit: usize,
         wanted: impl Fn(&Event) -> bool,
     ) -> Result<Vec<(Cursor, Event)>, ApiError> {
-        if wait.is_zero() {
-            return Ok(self.client.reader().events(after, limit).await?);
+        let (Wait::Asked(time) | Wait::Usual(time)) = wait;
+        let reader = self.client.reader();
+        if time.is_zero() {
+            return Ok(reader.events(after, limit).await?);
         }
-        // A verb that is alone has only begun to fetch what waits at the relay.
-        let moment = if self.daemon.is_some() { MOMENT } else { ALONE };
-        let begun = self.client.until(|condition| condition.ready || self.daemon.is_some());
-        let _ = tokio::time::timeout(wait, begun).await;
+        let deadline = Instant::now().checked_add(time);
+        if self.daemon.is_none() {
+            let fetched = self.client.until(|condition| condition.drained || condition.broken);
+            let fetched = tokio::time::timeout(time, fetched).await;
+            let found = reader.events(after, limit).await?;
+            let is_drained = matches!(fetched, Ok(Ok(condition)) if condition.drained);
+            let is_enough = matches!(wait, Wait::Usual(_)) || found.iter().any(|(_, event)| wanted(event));
+            if is_drained && is_enough {
+                return Ok(found);
+            }
+        }
         let mut events = self.client.events(after);
         let (mut found, mut has_wanted) = (Vec::new(), false);
-        let deadline = Instant::now().checked_add(wait);
         while found.len() < limit {
-            let soon = if has_wanted { Instant::now().checked_add(moment) } else { deadline };
+            let soon = if has_wanted { Instant::now().checked_add(MOMENT) } else { deadline };
             let end = soon.into_iter().chain(deadline).min().unwrap_or_else(Instant::now);
             match timeout_at(end, events.next()).await {
                 Err(_) | Ok(Ok(None)) => break,
@@ -101,6 +110,15 @@ impl Service {
     }
 }
 
+/// How long a first event is waited for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// So long, as it was asked for.
+    Asked(Duration),
+    /// Until everything is there that waited at the relay, so long at most; a daemon has all of that, and waits so long.
+    Usual(Duration),
+}
+
 fn check(consumer: &str) -> Result<(), ApiError> {
     if (1..=64).contains(&consumer.len()) && !consumer.chars().any(char::is_control) {
         return Ok(());
@@ -113,7 +131,7 @@ impl Call for EventsNext {
 
     async fn perform(self, service: &Service) -> Result<EventsAnswer, ApiError> {
         let after = service.place(&self.consumer, self.after).await?;
-        let wait = Duration::from_secs(self.wait.unwrap_or(0).into());
+        let wait = Wait::Asked(Duration::from_secs(self.wait.unwrap_or(0).into()));
         let found = service.gather(after, wait, usize_of(self.limit.unwrap_or(USUAL)), |_| true).await?;
         let mut events = Vec::new();
         for (cursor, event) in &found {
@@ -129,7 +147,10 @@ impl Call for Receive {
 
     async fn perform(self, service: &Service) -> Result<ReceiveAnswer, ApiError> {
         let after = service.place(&self.consumer, None).await?;
-        let wait = Duration::from_secs(self.wait.unwrap_or(PATIENCE).into());
+        let wait = match self.wait {
+            Some(seconds) => Wait::Asked(Duration::from_secs(seconds.into())),
+            None => Wait::Usual(PATIENCE),
+        };
         let limit = usize_of(self.limit.unwrap_or(USUAL));
         let shown = |event: &Event| {
             matches!(event, Event::Message { .. } | Event::Request { .. } | Event::IdentityChanged { .. })
@@ -184,8 +205,6 @@ impl Call for EventsSubscribe {
 }
 
 const USUAL: u32 = 200;
-const PATIENCE: u32 = 5;
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What belongs together comes within it.
 const MOMENT: Duration = Duration::from_millis(400);
-/// The same, while what waited at the relay is still on its way.
-const ALONE: Duration = Duration::from_millis(1_500);

@@ -2,7 +2,10 @@
 use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
-use waxwing_client::engine::{Command, LinkId, LinkUses, OpenLink as Open};
+use waxwing_client::{
+    CommandFailed,
+    engine::{Command, CommandError, LinkId, LinkUses, OpenLink as Open},
+};
 
 use super::Service;
 use crate::api::{ApiError, Call, Code, Done, Invite, InviteAnswer, Links, LinksAnswer, OpenLink, RevokeLink};
@@ -19,7 +22,13 @@ impl Call for Invite {
     async fn perform(self, service: &Service) -> Result<InviteAnswer, ApiError> {
         let lifetime = Duration::from_secs(u64::from(self.days.unwrap_or(USUAL_DAYS)).saturating_mul(DAY));
         let uses = if self.once { LinkUses::Once } else { LinkUses::Many };
-        let link = service.client.make_link(lifetime, uses).await?;
+        let link = match service.client.make_link(lifetime, uses).await {
+            Err(CommandFailed::Refused(CommandError::TooManyLinks)) => {
+                let first_end = service.open_links().await?.iter().map(|open| open.ends).min();
+                return Err(ApiError::from(CommandError::TooManyLinks).at(first_end));
+            }
+            link => link?,
+        };
         let id = LinkId::of(&link);
         let known = move |open: &[Open]| open.iter().find(|open| Some(open.id) == id).copied();
         // It is given away: better if it works by then.

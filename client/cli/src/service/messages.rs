@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 use waxwing_client::{
     CommandFailed,
     engine::{
-        Command, CommandError, MessageText, State,
+        Command, CommandError, MessageText, ReadMessage, State,
         store::{Position, StoredMessage},
     },
 };
@@ -136,28 +136,29 @@ impl Service {
         self.mark_up_to(chat, None).await
     }
 
-    /// Each of them by itself: its author hears of those that are named. Of very many the newest are, and the markers of their devices
-    /// cover the others.
+    /// Their authors hear of those that are named: of very many the newest, and of each device the newest, whose marker covers the others.
     async fn mark_up_to(&self, chat: &AccountId, up_to: Option<Position>) -> Result<(), ApiError> {
         let unread = usize::try_from(self.client.reader().unread(chat).await?).unwrap_or(usize::MAX);
         let mut theirs = self.newest_of(chat, unread).await?;
         theirs.retain(|message| up_to.is_none_or(|place| message.position() <= place));
         let mut newest: BTreeMap<DeviceId, u64> = BTreeMap::new();
-        for (number, message) in theirs.iter().enumerate() {
-            let known = newest.entry(message.device).or_insert(0);
-            let is_newest = message.sequence > *known;
-            *known = message.sequence.max(*known);
-            if number >= MOST_NAMED && !is_newest {
-                continue;
-            }
-            let StoredMessage { id, device, sequence, .. } = *message;
-            match self.client.command(Command::MarkRead { account: *chat, id, device, sequence }).await {
-                // So old that the engine forgot it.
-                Ok(()) | Err(CommandFailed::Refused(CommandError::UnknownMessage)) => {}
-                Err(error) => return Err(error.into()),
+        let mut messages = Vec::new();
+        for (number, StoredMessage { id, device, sequence, .. }) in theirs.iter().enumerate() {
+            let known = newest.entry(*device).or_insert(0);
+            let is_newest = sequence > known;
+            *known = *sequence.max(known);
+            if number < MOST_NAMED || is_newest {
+                messages.push(ReadMessage { id: *id, device: *device, sequence: *sequence });
             }
         }
-        Ok(())
+        if messages.is_empty() {
+            return Ok(());
+        }
+        match self.client.command(Command::MarkRead { account: *chat, messages }).await {
+            // So old that the engine forgot all of them.
+            Ok(()) | Err(CommandFailed::Refused(CommandError::UnknownMessage)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// At least so many of their newest messages, newest first, if there are so many.

@@ -1,7 +1,8 @@
 //! Who people are.
 use waxwing_client::engine::{ContactView, IdentityEvent, LogEntry, SafetyNumber, ScanError, Verification};
+use waxwing_wire::id::AccountId;
 
-use super::{Service, contacts::set_verified};
+use super::{Service, contacts::set_verified, wait};
 use crate::api::{ApiError, Call, Code, IdentityLog, IdentityLogAnswer, IdentityLogEntry, Verify, VerifyAnswer};
 
 impl Call for Verify {
@@ -11,12 +12,7 @@ impl Call for Verify {
         let view = service.contact(&self.who).await?;
         let account = view.account;
         let number = service.client.look(move |engine| engine.safety_number(&account)).await?;
-        let number = number.ok_or_else(|| {
-            ApiError::new(
-                Code::NothingKnown,
-                "nothing is known of them yet: there is no number until their key server was asked",
-            )
-        })?;
+        let Some(number) = number else { return Err(service.nothing_known(account).await?) };
         let same = self.compare(&number)?;
         match same {
             Some(true) => set_verified(service, account, Verification::Verified).await?,
@@ -32,6 +28,17 @@ impl Call for Verify {
             same,
             qr: self.qr,
         })
+    }
+}
+
+impl Service {
+    /// Why there is no number yet, and when a server is asked again.
+    async fn nothing_known(&self, account: AccountId) -> Result<ApiError, ApiError> {
+        let (reason, next_try) = self.client.look(move |engine| engine.lookup(&account)).await?;
+        let why = wait::words(reason);
+        let error =
+            ApiError::new(Code::NothingKnown, format!("nothing is known of them yet, so there is no number: {why}"));
+        Ok(error.at(next_try))
     }
 }
 

@@ -1,9 +1,9 @@
-//! Making an account. Implements spec/22-client-api.md §22.9.
+//! Making an account, or going on with one. Implements spec/22-client-api.md §22.9.
 //!
 //! Invariants: the 24 words are shown once or written to a file that only their owner reads, and kept nowhere; nothing is made before
-//! it is clear how they are noted.
+//! it is clear how they are noted. Words that are typed are not shown.
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
     path::Path,
     time::Duration,
 };
@@ -23,6 +23,9 @@ use crate::{
 pub(super) async fn run(globals: &Globals, params: Init) -> Result<Exit, ApiError> {
     let folder = profile::folder(&globals.profile)?;
     let server = server(&params)?;
+    if params.restore {
+        return restore(globals, &params, &folder, server).await;
+    }
     let is_asked = params.words_file.is_none() && !params.words_noted;
     if is_asked && !io::stdin().is_terminal() {
         return Err(ApiError::new(
@@ -30,9 +33,7 @@ pub(super) async fn run(globals: &Globals, params: Init) -> Result<Exit, ApiErro
             "the 24 words are shown and asked for in a terminal; without one give --words-file FILE, or --words-noted",
         ));
     }
-    if folder.join("key").exists() {
-        return Err(waxwing_client::store::OpenError::Exists.into());
-    }
+    is_free(&folder)?;
     // Before the account: if there can be no such file, there are no words to lose.
     let words_file = match params.words_file.as_deref() {
         Some(path) => Some((path, profile::private_file(path)?)),
@@ -64,6 +65,43 @@ pub(super) async fn run(globals: &Globals, params: Init) -> Result<Exit, ApiErro
     finish(globals, &folder, client).await
 }
 
+/// Goes on with an account by its words.
+async fn restore(globals: &Globals, params: &Init, folder: &Path, server: ServerLine) -> Result<Exit, ApiError> {
+    is_free(folder)?;
+    let words = words()?;
+    let (settings, account) = choose(params, server);
+    let protection = protection(globals, params)?;
+    let client = Client::recover(folder, protection, &words, account, settings.options()).await?;
+    drop(words);
+    settings.store(folder)?;
+    profile::complain(
+        "The account goes on, with this as its only device. The words bring back neither contacts nor messages: add people again; \
+         each of them is asked whether to go on with you.",
+    );
+    finish(globals, folder, client).await
+}
+
+fn is_free(folder: &Path) -> Result<(), ApiError> {
+    if folder.join("key").exists() {
+        return Err(waxwing_client::store::OpenError::Exists.into());
+    }
+    Ok(())
+}
+
+/// As they were typed, not shown; or all of standard input.
+fn words() -> Result<Zeroizing<String>, ApiError> {
+    let unread = |error: io::Error| ApiError::new(Code::BadWords, format!("the words could not be read: {error}"));
+    if io::stdin().is_terminal() {
+        let typed = rpassword::prompt_password("The 24 words, in one line (they are not shown): ");
+        return typed.map(Zeroizing::new).map_err(unread);
+    }
+    // More than any 24 words, so that it never grows and leaves none of them behind.
+    let mut text = Zeroizing::new(String::with_capacity(MOST_WORDS));
+    let most = u64::try_from(MOST_WORDS).unwrap_or(u64::MAX);
+    io::stdin().lock().take(most).read_to_string(&mut text).map_err(unread)?;
+    Ok(text)
+}
+
 fn server(params: &Init) -> Result<ServerLine, ApiError> {
     let invalid = |error| ApiError::new(Code::InvalidParams, error);
     if let Some(line) = &params.server {
@@ -86,20 +124,27 @@ async fn make(
     folder: &Path,
     server: ServerLine,
 ) -> Result<(Client, Zeroizing<String>), ApiError> {
-    let protection = if params.no_passphrase {
-        Protection::None
-    } else {
-        Protection::Passphrase(globals.passphrase().new_one()?, Parameters::default())
-    };
+    let (settings, account) = choose(params, server);
+    let made = Client::create(folder, protection(globals, params)?, account, settings.options()).await?;
+    settings.store(folder)?;
+    Ok(made)
+}
+
+fn protection(globals: &Globals, params: &Init) -> Result<Protection, ApiError> {
+    if params.no_passphrase {
+        return Ok(Protection::None);
+    }
+    Ok(Protection::Passphrase(globals.passphrase().new_one()?, Parameters::default()))
+}
+
+fn choose(params: &Init, server: ServerLine) -> (Settings, NewAccount) {
     // Whose own servers are in a private network is in it, and so are those they talk to.
     let is_private = !server.relay.is_public() || !server.keyserver.is_public();
     let settings = Settings { allow_private_servers: params.allow_private_servers || is_private };
     let (relay_admission, keyserver_admission) = server.invitations.unzip();
     let account =
         NewAccount { relay: server.relay, key_servers: vec![server.keyserver], relay_admission, keyserver_admission };
-    let made = Client::create(folder, protection, account, settings.options()).await?;
-    settings.store(folder)?;
-    Ok(made)
+    (settings, account)
 }
 
 fn show(words: &str) {
@@ -189,5 +234,6 @@ async fn finish(globals: &Globals, folder: &Path, client: Client) -> Result<Exit
 }
 
 const CHECKED: usize = 3;
+const MOST_WORDS: usize = 4_096;
 const TRIES: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(20);

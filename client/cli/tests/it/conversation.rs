@@ -1,19 +1,9 @@
 //! Two people who talk.
-use crate::{place::Person, servers::Servers};
-
-fn friends() -> (Servers, Person, Person) {
-    let servers = Servers::start(&["--open"]);
-    let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
-    {
-        let (_a, _b) = (alice.daemon(), bob.daemon());
-        alice.befriends(&bob, "alice", "bob");
-    }
-    (servers, alice, bob)
-}
+use crate::servers::Servers;
 
 #[test]
 fn without_a_daemon_what_was_sent_waits_at_the_relay_and_is_received_once() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     // Nobody runs now: each verb opens the profile, does its work and leaves.
     let sent = alice.types(&["send", "bob", "--json"], "line one\nline two\n".as_bytes()).json();
     assert_eq!((sent["state"].as_str(), &sent["version"]), (Some("sent"), &1.into()));
@@ -30,8 +20,31 @@ fn without_a_daemon_what_was_sent_waits_at_the_relay_and_is_received_once() {
 }
 
 #[test]
+fn alone_a_verb_receives_everything_that_waited_at_once_and_does_not_wait_for_more() {
+    let (_servers, alice, bob) = Servers::with_friends();
+    {
+        let _daemon = alice.daemon();
+        for number in 0..40 {
+            alice.asks(&["send", "bob", &format!("number {number}"), "--wait", "60"]).json();
+        }
+    }
+    let received = bob.asks(&["receive", "--limit", "1000"]).json();
+    let messages = received["messages"].as_array().unwrap();
+    let bodies: Vec<_> = messages.iter().filter(|message| message["mine"] != true).collect();
+    assert_eq!(bodies.len(), 41, "hello, and 40: {received}");
+    // Nothing waits, and nobody asked to wait for anything: the usual patience is 5 s, of which a start takes a part.
+    let begun = std::time::Instant::now();
+    let nothing = bob.asks(&["receive"]).json();
+    assert_eq!(nothing["messages"].as_array().unwrap().len(), 0);
+    let alone = begun.elapsed();
+    let begun = std::time::Instant::now();
+    bob.asks(&["receive", "--wait", "5"]).json();
+    assert!(alone < begun.elapsed(), "it waits if it is asked to");
+}
+
+#[test]
 fn messages_are_listed_read_searched_and_counted() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let (_a, _b) = (alice.daemon(), bob.daemon());
     for text in ["The eagle lands at noon", "bring the map", "你好世界"] {
         alice.asks(&["send", "bob", text, "--wait", "60"]).json();
@@ -64,7 +77,7 @@ fn messages_are_listed_read_searched_and_counted() {
 
 #[test]
 fn both_see_the_same_safety_number_and_a_wrong_one_is_no_trust() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let (_a, _b) = (alice.daemon(), bob.daemon());
     let number = alice.asks(&["verify", "bob"]).json();
     let digits = number["number"].as_str().unwrap();
@@ -89,7 +102,7 @@ fn both_see_the_same_safety_number_and_a_wrong_one_is_no_trust() {
 
 #[test]
 fn people_are_renamed_muted_blocked_and_forgotten() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let (_a, _b) = (alice.daemon(), bob.daemon());
     let who = alice.account();
     assert_eq!(bob.asks(&["contact", "rename", "alice", "Ally"]).json()["contact"]["name"], "Ally");
@@ -109,7 +122,7 @@ fn people_are_renamed_muted_blocked_and_forgotten() {
 #[test]
 fn an_export_is_private_whole_and_never_written_over() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (_servers, alice, _bob) = friends();
+    let (_servers, alice, _bob) = Servers::with_friends();
     let path = alice.home().join("out.jsonl");
     let file = path.to_str().unwrap();
     let done = alice.asks(&["export", file]).json();
@@ -126,7 +139,7 @@ fn an_export_is_private_whole_and_never_written_over() {
 
 #[test]
 fn what_a_peer_writes_reaches_the_screen_and_moves_nothing_on_it() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let attack = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}evil\n12:00 bob: yes, pay\u{9b}31m";
     alice.asks(&["send", "bob", attack, "--wait", "60"]).json();
     // Programs get what was written.
@@ -144,7 +157,7 @@ fn what_a_peer_writes_reaches_the_screen_and_moves_nothing_on_it() {
 
 #[test]
 fn f11_no_word_of_a_message_is_in_the_log_at_any_level() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let sent = alice.does(&["send", "bob", "xyzzy-marker", "--wait", "60", "--log", "trace"]);
     assert_eq!(sent.code, 0, "{sent:?}");
     let mut said = vec![sent];
@@ -159,7 +172,7 @@ fn f11_no_word_of_a_message_is_in_the_log_at_any_level() {
 
 #[test]
 fn a_chat_sends_what_is_typed_and_shows_what_comes() {
-    let (_servers, alice, bob) = friends();
+    let (_servers, alice, bob) = Servers::with_friends();
     let _b = bob.daemon();
     let said = alice.types(&["chat", "bob"], b"typed in a chat\n\nand more\n");
     assert_eq!(said.code, 0, "{said:?}");

@@ -2,11 +2,20 @@
 use std::{fs, io::Write as _};
 
 use crate::{
-    place::{Person, Said},
+    place::{PATIENCE, Person, Said},
     servers::Servers,
 };
 
+/// Milliseconds.
+const DAY: u64 = 86_400_000;
+
 impl Said {
+    /// When it may be asked again, in milliseconds.
+    fn retry_after(&self) -> Option<u64> {
+        let value: serde_json::Value = serde_json::from_str(&self.out).ok()?;
+        value.pointer("/error/data/retry_after_ms")?.as_u64()
+    }
+
     /// As [`Said::error`], whatever the exit code is.
     #[track_caller]
     pub(crate) fn error_in_json(&self) -> (String, String) {
@@ -52,17 +61,16 @@ fn what_is_typed_wrong_is_a_usage_error() {
 
 #[test]
 fn a_server_that_is_not_there_leaves_an_account_that_goes_on_when_it_is() {
-    let first = Servers::start(&[]);
-    let (line, (relay, keyserver)) = (first.line(), first.ports());
-    let Servers { folder, running } = first;
-    assert_eq!(running.stop(), 0);
+    let servers = Servers::start(&[]);
+    let line = servers.line();
+    let paused = servers.pause();
     let alice = Person::new();
     let said = alice.does(&["init", "--server", &line, "--no-passphrase", "--words-noted"]);
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.err.contains("made and stored") && said.err.contains("goes on"), "{said:?}");
     let doctor = alice.does(&["doctor"]);
     assert!(doctor.code == 1 && doctor.out.contains("FAILURE reachable"), "{doctor:?}");
-    let _servers = Servers::start_in(folder, &["--relay-port", &relay, "--keyserver-port", &keyserver]);
+    let _servers = paused.go_on(&[]);
     alice.waits_for(&["doctor"], |answer| {
         answer["checks"]
             .as_array()
@@ -166,6 +174,9 @@ fn links_are_few_and_a_revoked_one_is_gone() {
     };
     let (name, says) = refused.error(5);
     assert!(name == "too_many_links" && says.contains("revoke-link"), "{says}");
+    // The first of them ends in a week.
+    let after = refused.retry_after().expect("it is known when");
+    assert!(after > 6 * DAY && after <= 7 * DAY, "{after}");
     alice.asks(&["revoke-link", &ids[0]]).json();
     let left = alice.asks(&["links"]).json();
     assert!(left["links"].as_array().unwrap().iter().all(|link| link["id"] != *ids[0]), "{left}");
@@ -175,16 +186,55 @@ fn links_are_few_and_a_revoked_one_is_gone() {
 }
 
 #[test]
-fn a_relay_that_is_gone_leaves_the_message_queued_with_a_reason() {
+fn a_link_that_was_revoked_lets_nobody_in_but_those_who_pay() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("relay.toml");
+    // More work than anybody does.
+    fs::write(&config, "[admission]\nstrangers = 40\n").unwrap();
+    let servers = Servers::start_in(folder, &["--open", "--relay-config", config.to_str().unwrap()]);
+    let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
+    let made = alice.asks(&["invite"]).json();
+    let (link, id) = (made["link"].as_str().unwrap(), made["id"].as_str().unwrap());
+    // Nobody runs a daemon: the verb goes when the relay knows it.
+    alice.asks(&["revoke-link", id]).json();
+    bob.asks(&["add", link, "--name", "alice"]).json();
+    let sent = bob.does(&["send", "alice", "may I come in?", "--wait", "2"]);
+    assert_eq!(sent.code, 3, "{sent:?}");
+    assert!(sent.out.contains("queued"), "{sent:?}");
+    let _bob = bob.daemon();
+    let status = bob.waits_for(&["status"], |answer| answer["waiting"][0]["reason"] == "proving_work");
+    let text = status["waiting"][0]["text"].as_str().unwrap();
+    assert!(text.contains("strangers' messages cost"), "{text}");
+    let nothing = alice.asks(&["receive"]).json();
+    assert!(nothing["requests"].as_array().unwrap().is_empty(), "{nothing}");
+}
+
+#[test]
+fn what_may_be_asked_again_says_when() {
     let servers = Servers::start(&["--open"]);
     let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
-    {
-        let (_a, _b) = (alice.daemon(), bob.daemon());
-        alice.befriends(&bob, "alice", "bob");
+    let link = bob.asks(&["invite"]).json()["link"].as_str().unwrap().to_owned();
+    let paused = servers.pause();
+    let _alice = alice.daemon();
+    alice.asks(&["add", &link, "--name", "bob"]).json();
+    // Their key server is away: the next look is in a minute at most.
+    let unknown = alice.waits_until(&["verify", "bob"], |said| said.retry_after().is_some());
+    let (name, says) = unknown.error(3);
+    assert!(name == "nothing_known" && says.contains("key server"), "{says}");
+    assert!(unknown.retry_after().unwrap() <= 60_000, "{unknown:?}");
+    // A person hears it as well, whenever a server is not being asked at this very moment.
+    let begun = std::time::Instant::now();
+    while !alice.does(&["verify", "bob"]).err.contains("(ask again in ") {
+        assert!(begun.elapsed() < PATIENCE);
     }
-    let (relay, keyserver) = servers.ports();
-    let Servers { folder, running } = servers;
-    assert_eq!(running.stop(), 0);
+    let _servers = paused.go_on(&["--open"]);
+    alice.waits_until(&["verify", "bob"], |said| said.code == 0);
+}
+
+#[test]
+fn a_relay_that_is_gone_leaves_the_message_queued_with_a_reason() {
+    let (servers, alice, bob) = Servers::with_friends();
+    let paused = servers.pause();
     let queued = alice.does(&["send", "bob", "into the night", "--wait", "2", "--json"]);
     assert_eq!(queued.code, 3, "{queued:?}");
     let answer: serde_json::Value = serde_json::from_str(&queued.out).unwrap();
@@ -192,7 +242,7 @@ fn a_relay_that_is_gone_leaves_the_message_queued_with_a_reason() {
     assert!(!answer["text"].as_str().unwrap().is_empty(), "{answer}");
     let status = alice.asks(&["status"]).json();
     assert_eq!(status["waiting"].as_array().unwrap().len(), 1, "{status}");
-    let _servers = Servers::start_in(folder, &["--open", "--relay-port", &relay, "--keyserver-port", &keyserver]);
+    let _servers = paused.go_on(&["--open"]);
     let (_a, _b) = (alice.daemon(), bob.daemon());
     let page = bob.waits_for(&["history", "alice"], |answer| answer["messages"].as_array().unwrap().len() == 2);
     assert_eq!(page["messages"][1]["body"], "into the night");
@@ -200,21 +250,13 @@ fn a_relay_that_is_gone_leaves_the_message_queued_with_a_reason() {
 
 #[test]
 fn a_full_mailbox_leaves_the_message_queued_with_a_reason() {
-    let servers = Servers::start(&["--open"]);
-    let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
-    {
-        let (_a, _b) = (alice.daemon(), bob.daemon());
-        alice.befriends(&bob, "alice", "bob");
-    }
-    let (relay, keyserver) = servers.ports();
-    let Servers { folder, running } = servers;
-    assert_eq!(running.stop(), 0);
+    let (servers, alice, bob) = Servers::with_friends();
+    let paused = servers.pause();
     // An operator makes mailboxes smaller.
-    let config = folder.path().join("relay.toml");
+    let config = paused.folder.path().join("relay.toml");
     fs::write(&config, "[limits]\nmailbox_envelopes = 40\n").unwrap();
-    let ports = ["--relay-port", relay.as_str(), "--keyserver-port", keyserver.as_str()];
-    let more = ["--open", "--relay-config", config.to_str().unwrap()];
-    let _servers = Servers::start_in(folder, &[&ports[..], &more[..]].concat());
+    let config = config.to_str().unwrap().to_owned();
+    let _servers = paused.go_on(&["--open", "--relay-config", &config]);
     let _daemon = alice.daemon();
     // Nobody fetches.
     let full = (0..80).map(|number| alice.does(&["send", "bob", &format!("number {number}"), "--wait", "5", "--json"]));

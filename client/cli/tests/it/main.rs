@@ -13,6 +13,10 @@ mod daemon;
 mod errors;
 mod kills;
 mod pages;
+mod picture;
 mod place;
+mod restore;
 mod seen;
 mod servers;
+#[cfg(target_os = "linux")]
+mod wakes;

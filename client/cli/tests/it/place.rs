@@ -116,6 +116,18 @@ impl Person {
         }
     }
 
+    /// Asks until it is said as wanted, be it an error.
+    pub(crate) fn waits_until(&self, arguments: &[&str], mut wanted: impl FnMut(&Said) -> bool) -> Said {
+        let begun = Instant::now();
+        loop {
+            let said = self.asks(arguments);
+            if wanted(&said) {
+                return said;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{arguments:?} still says {said:?}");
+        }
+    }
+
     /// Adds another by a link of theirs, and is accepted; both run daemons.
     pub(crate) fn befriends(&self, other: &Self, me: &str, them: &str) {
         let link = other.asks(&["invite"]).json()["link"].as_str().unwrap().to_owned();

@@ -3,7 +3,10 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::place::{Person, Running};
+use crate::{
+    picture,
+    place::{Person, Running},
+};
 
 /// Both servers in a process.
 pub(crate) struct Servers {
@@ -28,6 +31,25 @@ impl Servers {
         Self { running: Running::start(command, 3), folder }
     }
 
+    /// Servers, and two who know each other there; nobody runs a daemon.
+    pub(crate) fn with_friends() -> (Self, Person, Person) {
+        let servers = Self::start(&["--open"]);
+        let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
+        {
+            let (_a, _b) = (alice.daemon(), bob.daemon());
+            alice.befriends(&bob, "alice", "bob");
+        }
+        (servers, alice, bob)
+    }
+
+    /// Stops them; they can go on where they were.
+    pub(crate) fn pause(self) -> Paused {
+        let (relay, keyserver) = self.ports();
+        let Self { folder, running } = self;
+        assert_eq!(running.stop(), 0);
+        Paused { folder, ports: ["--relay-port".into(), relay, "--keyserver-port".into(), keyserver] }
+    }
+
     pub(crate) fn line(&self) -> String {
         self.running.said[2].strip_prefix("join        ").unwrap().to_owned()
     }
@@ -44,6 +66,20 @@ impl Servers {
         let said = Person::new().does(&["serve", "--invite", "--data", data.to_str().unwrap()]);
         assert_eq!(said.code, 0, "{said:?}");
         said.out.trim().to_owned()
+    }
+}
+
+/// Servers that were stopped.
+pub(crate) struct Paused {
+    pub(crate) folder: TempDir,
+    ports: [String; 4],
+}
+
+impl Paused {
+    /// At the same ports, from the same folder.
+    pub(crate) fn go_on(self, more: &[&str]) -> Servers {
+        let ports: Vec<&str> = self.ports.iter().map(String::as_str).collect();
+        Servers::start_in(self.folder, &[&ports[..], more].concat())
     }
 }
 
@@ -103,4 +139,5 @@ fn the_demo_loses_nothing() {
     for shown in ["WHAT THE RELAY SAW", "Alice: Lunch at twelve?", "Carol: Bring the map", "Nothing was lost"] {
         assert!(said.out.contains(shown), "{shown}: {said:?}");
     }
+    picture::is_of(&said.out);
 }

@@ -1,4 +1,6 @@
 //! What a person wants. Implements spec/20-client.md §20.2.
+use std::collections::BTreeMap;
+
 use core::time::Duration;
 
 use rand_core::CryptoRng;
@@ -13,7 +15,7 @@ use waxwing_wire::{
 
 use super::{Contact, Engine};
 use crate::{
-    interface::{Command, CommandError, Event, FailReason, IdentityEvent, LinkUses, MessageText},
+    interface::{Command, CommandError, Event, FailReason, IdentityEvent, LinkUses, MessageText, ReadMessage},
     outbox::Route,
     store::Write,
     times,
@@ -39,9 +41,7 @@ impl Engine {
             Command::Remove { account } => self.remove(&account, now, rng),
             Command::SetVerified { account, verification } => self.set_verified(&account, verification, now, rng),
             Command::Mute { account, until } => self.mute(&account, until, now, rng),
-            Command::MarkRead { account, id, device, sequence } => {
-                self.mark_read(&account, id, device, sequence, now, rng)
-            }
+            Command::MarkRead { account, messages } => self.mark_read(&account, &messages, now, rng),
             Command::AcceptIdentity { account } => self.accept_identity(&account, now, rng),
             Command::AddDevice { device } => self.add_device(device, now, rng),
             Command::RemoveDevice { device } => {
@@ -224,25 +224,41 @@ impl Engine {
     fn mark_read(
         &mut self,
         account: &AccountId,
-        id: MessageId,
-        device: DeviceId,
-        sequence: u64,
+        messages: &[ReadMessage],
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<(), CommandError> {
-        if !self.was_seen(&(*account, id)) {
+        let known = messages.iter().filter(|message| self.was_seen(&(*account, message.id)));
+        let known: Vec<ReadMessage> = known.copied().collect();
+        let mut newest: BTreeMap<DeviceId, u64> = BTreeMap::new();
+        for ReadMessage { device, sequence, .. } in &known {
+            let before = newest.entry(*device).or_default();
+            *before = (*before).max(*sequence);
+        }
+        if newest.is_empty() {
             return Err(CommandError::UnknownMessage);
         }
-        self.stage.write(Write::Read { conversation: *account, device, sequence });
         let receipts = self.own.receipts;
         let contact = self.contacts.get_mut(account).ok_or(CommandError::UnknownContact)?;
-        if contact.is_wanted() && receipts && !contact.owed.read.contains(&id) {
-            contact.owed.read.push(id);
-            contact.owe(now, rng);
-            contact.save(&mut self.stage);
+        if contact.is_wanted() && receipts {
+            let before = contact.owed.read.len();
+            for ReadMessage { id, .. } in &known {
+                if !contact.owed.read.contains(id) {
+                    contact.owed.read.push(*id);
+                }
+            }
+            if contact.owed.read.len() > before {
+                contact.owe(now, rng);
+                contact.save(&mut self.stage);
+            }
         }
-        let marker = ReadMarker { conversation: Conversation::Account(*account), author: *account, device, sequence };
-        self.tell_siblings(Body::ReadMarkers(ReadMarkers { markers: vec![marker] }), now, rng);
+        let conversation = Conversation::Account(*account);
+        let mut markers = Vec::new();
+        for (device, sequence) in newest {
+            self.stage.write(Write::Read { conversation: *account, device, sequence });
+            markers.push(ReadMarker { conversation, author: *account, device, sequence });
+        }
+        self.tell_siblings(Body::ReadMarkers(ReadMarkers { markers }), now, rng);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use waxwing_wire::{
     id::{AccountId, DeviceId},
     keys::CertificatePublicKey,
     padding::EnvelopeSize,
-    relay::{Delivery, OnlineDelivery, RelayPush},
+    relay::{BacklogEnd, Delivery, OnlineDelivery, RelayPush},
     time::Timestamp,
 };
 
@@ -62,7 +62,8 @@ impl Engine {
             }
             RelayPush::LaneFull(_) => self.stage.notify(Event::MailboxFull),
             RelayPush::Superseded => self.mailbox.unsubscribed(),
-            RelayPush::GoingAway(_) | RelayPush::BacklogEnd(_) => {}
+            RelayPush::BacklogEnd(BacklogEnd { sequence }) => self.mailbox.backlog_ended(sequence),
+            RelayPush::GoingAway(_) => {}
         }
     }
 

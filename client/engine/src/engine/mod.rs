@@ -364,10 +364,16 @@ impl Engine {
         self.is_ready
     }
 
-    /// Whether everything that was to be sent is at its relays.
+    /// Whether everything is here that had waited at the relay when this connection to it was made. What comes later comes by itself.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.mailbox.is_drained()
+    }
+
+    /// Whether everything that was to be sent is at its relays, and the own relay knows which links are open.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.outbox.is_quiet()
+        self.outbox.is_quiet() && self.mailbox.knows_links(self.own.newest)
     }
 
     /// Where the next device of this account joins; none if there is no room, or the account is deleted.

@@ -1,7 +1,10 @@
 //! What a person can ask about this device. Implements spec/20-client.md §20.15.
 //!
 //! Invariant: a question changes nothing, and asks no server.
-use waxwing_wire::{id::Sequence, time::Timestamp};
+use waxwing_wire::{
+    id::{AccountId, Sequence},
+    time::Timestamp,
+};
 
 use super::Engine;
 use crate::{
@@ -26,10 +29,16 @@ impl Engine {
                 let open = targets.filter(|(_, target)| target.state != TargetState::Done);
                 let reasons = open.map(|(device, target)| self.why_target(&key, device, target, now));
                 // Those devices count that are furthest behind.
-                let (reason, next_try) = reasons.min().unwrap_or_else(|| self.why_account(&key, now));
+                let (reason, next_try) = reasons.min().unwrap_or_else(|| self.why_account(conversation, now));
                 Waiting { conversation: key.0, id: key.1, reason, next_try }
             })
             .collect()
+    }
+
+    /// How it goes with finding out who an account is: why nothing is known yet, and when a server is asked next.
+    #[must_use]
+    pub fn lookup(&self, account: &AccountId) -> (WaitReason, Option<Timestamp>) {
+        self.why_account(account, self.own.newest)
     }
 
     /// The connections of this device: those that are up, and those that were of use lately.
@@ -60,8 +69,8 @@ impl Engine {
     }
 
     /// Why nothing can be said to any device of an account.
-    fn why_account(&self, key: &EntryKey, now: Timestamp) -> Reason {
-        let account = key.0;
+    fn why_account(&self, account: &AccountId, now: Timestamp) -> Reason {
+        let account = *account;
         let Some(contact) = self.contacts.get(&account) else { return (WaitReason::NoServer, None) };
         if contact.unaccepted_generation().is_some() {
             return (WaitReason::IdentityChange, None);
@@ -76,7 +85,7 @@ impl Engine {
     fn why_target(&self, key: &EntryKey, device: &Device, target: &Target, now: Timestamp) -> Reason {
         let account = device.0;
         let Some(contact) = self.contacts.get(&account).filter(|contact| contact.manifest.is_some()) else {
-            return self.why_account(key, now);
+            return self.why_account(&account, now);
         };
         if contact.unaccepted_generation().is_some() {
             return (WaitReason::IdentityChange, None);
@@ -95,13 +104,7 @@ impl Engine {
     }
 
     /// Something is being asked of a key server about an account: how that goes. `answered` is the reason once it answers and says no.
-    fn why_asked(
-        &self,
-        account: waxwing_wire::id::AccountId,
-        task: Task,
-        answered: WaitReason,
-        now: Timestamp,
-    ) -> Reason {
+    fn why_asked(&self, account: AccountId, task: Task, answered: WaitReason, now: Timestamp) -> Reason {
         let server = self.contacts.get(&account).and_then(|contact| contact.key_server());
         let allowed =
             |server: &&waxwing_wire::address::ServerAddress| self.settings.allow_private_servers || server.is_public();

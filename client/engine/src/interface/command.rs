@@ -90,16 +90,13 @@ pub enum Command {
         /// Until then; `u64::MAX` for ever, none: no longer.
         until: Option<Timestamp>,
     },
-    /// Everything that a device of theirs wrote up to a message was read.
+    /// Messages of theirs were read, and everything that the same devices wrote before. They hear of those that are named. One that is not
+    /// known here any more is passed over; none at all is refused.
     MarkRead {
         /// In whose conversation.
         account: AccountId,
-        /// The message.
-        id: MessageId,
-        /// On which device of theirs it was written.
-        device: DeviceId,
-        /// Its count: [`StoredMessage::sequence`](crate::store::StoredMessage::sequence).
-        sequence: u64,
+        /// The messages.
+        messages: Vec<ReadMessage>,
     },
     /// Go on with somebody whose generation changed: the person saw it (F9).
     AcceptIdentity {
@@ -118,6 +115,17 @@ pub enum Command {
     },
     /// Whether delivery and read receipts are sent; they are by default.
     SendReceipts(bool),
+}
+
+/// A message that was read, as it stands in the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReadMessage {
+    /// Its name.
+    pub id: MessageId,
+    /// On which device of its author it was written.
+    pub device: DeviceId,
+    /// Its count: [`StoredMessage::sequence`](crate::store::StoredMessage::sequence).
+    pub sequence: u64,
 }
 
 /// A text as it is sent: UTF-8, 1 to 32,768 bytes.

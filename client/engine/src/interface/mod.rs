@@ -26,7 +26,7 @@ use waxwing_wire::{
 };
 
 pub use self::{
-    command::{Command, CommandError, MessageText},
+    command::{Command, CommandError, MessageText, ReadMessage},
     event::{Event, FailReason, IdentityChange, State, TroubleCause},
     link::{CallId, Link, Purpose},
     people::{ContactView, IdentityEvent, LogEntry, Verification},

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use prost::Message as _;
 use waxwing_engine::{
-    Command, Event,
+    Command, Event, ReadMessage,
     store::{Record, StoredMessage, Table, Write},
 };
 use waxwing_wire::{
@@ -399,7 +399,10 @@ fn numbers_at_their_ends_leave_the_count_usable() {
     scene.town.run();
     scene.town.command(
         BOB,
-        Command::MarkRead { account: mallory, id: contents[0].id, device: DeviceId::MIN, sequence: u64::MAX },
+        Command::MarkRead {
+            account: mallory,
+            messages: vec![ReadMessage { id: contents[0].id, device: DeviceId::MIN, sequence: u64::MAX }],
+        },
     );
     assert_eq!(scene.town.residents[BOB].store.unread_now(&mallory), 0);
     scene.assert_bob_is_well();

@@ -1,0 +1,67 @@
+//! Fetching what waited, and marking it as read.
+use core::time::Duration;
+
+use waxwing_engine::{Command, CommandError, Input, ReadMessage, State, store::StoredMessage};
+use waxwing_wire::{
+    content::MessageId,
+    id::DeviceId,
+    relay::{BacklogEnd, RelayPush},
+};
+
+use crate::town::Town;
+
+const ALICE: usize = 0;
+const BOB: usize = 1;
+
+fn named(message: &StoredMessage) -> ReadMessage {
+    let StoredMessage { id, device, sequence, .. } = *message;
+    ReadMessage { id, device, sequence }
+}
+
+#[test]
+fn what_waited_is_here_once_the_relay_has_said_so_and_not_before_nor_after_a_break() {
+    let mut town = Town::with_two_friends();
+    assert!(!town.residents[BOB].engine().is_drained(), "this relay has not said it");
+    let (link, _) = town.residents[BOB].subscribed.expect("it is subscribed");
+    let now = town.now;
+    let bob = &mut town.residents[BOB];
+    bob.handle(Input::Pushed { link, push: RelayPush::BacklogEnd(BacklogEnd { sequence: u64::MAX }) }, now);
+    assert!(bob.engine().is_drained());
+    bob.handle(Input::Disconnected { link }, now);
+    assert!(!bob.engine().is_drained());
+    // The relay's word may be given before its answer to the subscription, which it follows.
+    bob.handle(Input::Pushed { link, push: RelayPush::BacklogEnd(BacklogEnd { sequence: u64::MAX }) }, now);
+    assert!(!bob.engine().is_drained(), "nobody has asked for anything");
+    town.pass(Duration::from_secs(10));
+    let (link, _) = town.residents[BOB].subscribed.expect("it is subscribed again");
+    let (bob, now) = (&mut town.residents[BOB], town.now);
+    bob.handle(Input::Pushed { link, push: RelayPush::BacklogEnd(BacklogEnd { sequence: u64::MAX }) }, now);
+    assert!(bob.engine().is_drained());
+    bob.handle(Input::Pushed { link, push: RelayPush::Superseded }, now);
+    assert!(!bob.engine().is_drained(), "somebody else fetches");
+}
+
+#[test]
+fn many_messages_are_marked_as_read_in_one_save_and_their_author_hears_of_each() {
+    let mut town = Town::with_two_friends();
+    let (alice, bob) = (town.account(ALICE), town.account(BOB));
+    let ids: Vec<MessageId> = (0..30).map(|number| town.say(ALICE, bob, &format!("number {number}"))).collect();
+    town.pass(Duration::from_secs(60));
+    let mut messages: Vec<ReadMessage> = town.residents[BOB].messages(&alice).iter().map(named).collect();
+    messages.retain(|message| ids.contains(&message.id));
+    assert_eq!(messages.len(), ids.len());
+    // One that nobody knows is passed over.
+    let unknown = ReadMessage { id: MessageId::from_bytes([0xee; 16]), device: DeviceId::MIN, sequence: u64::MAX };
+    let nothing = Command::MarkRead { account: alice, messages: vec![unknown] };
+    assert_eq!(town.order(BOB, nothing), Err(CommandError::UnknownMessage));
+    assert_ne!(town.residents[BOB].store.unread_now(&alice), 0);
+    messages.insert(3, unknown);
+    let before = town.residents[BOB].saves;
+    town.order(BOB, Command::MarkRead { account: alice, messages }).unwrap();
+    assert_eq!(town.residents[BOB].saves - before, 1);
+    assert_eq!(town.residents[BOB].store.unread_now(&alice), 0);
+    town.pass(Duration::from_secs(60));
+    let theirs = town.residents[ALICE].messages(&bob);
+    let read = theirs.iter().filter(|message| ids.contains(&message.id) && message.state == State::Read);
+    assert_eq!(read.count(), ids.len());
+}
