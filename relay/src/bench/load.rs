@@ -233,7 +233,7 @@ pub(super) async fn latencies(place: &Place, time: Duration) -> Result<(Times, T
 pub(super) async fn fan_outs(place: &Place, plan: &Plan) -> Result<f64, String> {
     let most = place.fan_out_recipients();
     let (begun, mut senders) = (Instant::now(), JoinSet::new());
-    for _ in 0..2 {
+    for _ in 0..plan.connections {
         let (client, connection) = place.connect().await?;
         let time = plan.time;
         senders.spawn(async move {

@@ -74,7 +74,7 @@ impl<D: Disk> Shared<D> {
 
     /// What is kept by nobody: shown to whoever watches at the moment.
     pub(super) fn pass(&self, new: NewEnvelope, now: Timestamp) -> Result<(), PutError> {
-        let mailbox = self.directory.live_or_nobody(&new.mailbox);
+        let mailbox = self.directory.live_or_nobody(&new.mailbox).ok_or(PutError::Refused)?;
         let mut inner = mailbox.lock();
         let lane = inner.ledger.pass(new.via, new.envelope.size(), self.rules.puts, now);
         if inner.ended {
@@ -88,7 +88,7 @@ impl<D: Disk> Shared<D> {
     }
 
     fn put(&self, new: &Incoming, now: Timestamp) -> Result<Admitted, PutError> {
-        let mailbox = self.directory.live_or_nobody(&new.mailbox);
+        let mailbox = self.directory.live_or_nobody(&new.mailbox).ok_or(PutError::Refused)?;
         let tag = self.tags.tag(&new.mailbox, &new.delivery, &identity(&new.hash));
         let mut guard = mailbox.lock();
         let inner = &mut *guard;

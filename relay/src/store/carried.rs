@@ -49,7 +49,9 @@ pub enum ImportError {
     #[error("the mailbox has given numbers that this relay has not come to; is its clock right?")]
     Numbers,
     /// All mailboxes together would hold more than they may.
-    #[error("there is no room for it within limits.mailboxes_total; raise that, or wait until others have fetched theirs")]
+    #[error(
+        "there is no room for it within limits.mailboxes_total; raise that, or wait until others have fetched theirs"
+    )]
     Full,
     /// See [`Unavailable`].
     #[error(transparent)]
@@ -97,7 +99,7 @@ impl<D: Disk> Mailboxes<D> {
             Head::Live(live) => Subject::Live(Staged::new(&self.shared, id, live)?),
             Head::Blocked(mailbox) => {
                 // The hash of a capability that nobody has.
-                let close_hash = self.shared.directory.nobody().close_hash;
+                let close_hash = *self.shared.directory.nobodys_close_hash();
                 Subject::Closed(Closed { mailbox, close_hash, until: FOR_GOOD })
             }
             Head::Closed { mailbox, close_hash, until } => {

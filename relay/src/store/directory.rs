@@ -1,6 +1,7 @@
 //! All mailboxes by id, in memory. Implements spec/17-relay.md §17.5.
 //!
-//! Invariants: absent and present take the same way: whoever is not there is a mailbox that admits nobody (E9).
+//! Invariants: absent and present take the same way: whoever is not there is a mailbox that admits nobody (E9), and one of
+//! many, so that it is as far from the processor as those that are there.
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -21,14 +22,18 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Directory {
     shards: Vec<RwLock<HashMap<MailboxId, Entry>>>,
-    /// Stands for every mailbox that is not there.
-    nobody: Arc<Mailbox>,
+    /// Stand for mailboxes that are not there.
+    nobodies: Vec<Arc<Mailbox>>,
+    /// Of a capability that nobody has.
+    close_hash: [u8; 32],
 }
 
 impl Directory {
     pub(crate) fn new(secret: [[u8; 32]; 3]) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
-        Self { shards, nobody: Arc::new(nobody(secret)) }
+        let nobodies = (0..NOBODIES).map(|_| Arc::new(nobody(secret))).collect();
+        let [_, _, close_hash] = secret;
+        Self { shards, nobodies, close_hash }
     }
 
     pub(crate) fn entry(&self, id: &MailboxId) -> Option<Entry> {
@@ -43,12 +48,13 @@ impl Directory {
     }
 
     /// The mailbox, or one that has ended.
-    pub(crate) fn live_or_nobody(&self, id: &MailboxId) -> Arc<Mailbox> {
-        self.live(id).unwrap_or_else(|| Arc::clone(&self.nobody))
+    pub(crate) fn live_or_nobody(&self, id: &MailboxId) -> Option<Arc<Mailbox>> {
+        self.live(id).or_else(|| self.nobodies.get(nobody_of(id)).map(Arc::clone))
     }
 
-    pub(crate) fn nobody(&self) -> &Mailbox {
-        &self.nobody
+    /// The hash of a capability that nobody has.
+    pub(crate) const fn nobodys_close_hash(&self) -> &[u8; 32] {
+        &self.close_hash
     }
 
     /// Every mailbox that is there, a shard at a time.
@@ -102,7 +108,8 @@ fn nobody([contacts, groups, own]: [[u8; 32]; 3]) -> Mailbox {
         row(3, Pool::Own, waxwing_wire::relay::LaneKind::Own, own),
     ];
     let ledger = Ledger::with_lanes(Quota::default(), 0, 4, rows);
-    let mailbox = Mailbox::new(0, MailboxId::from_bytes([0; 16]), contacts, own, 0, ledger, &Arc::default());
+    let mailbox =
+        Mailbox::new(NOBODYS_NUMBER, MailboxId::from_bytes([0; 16]), contacts, own, 0, ledger, &Arc::default());
     mailbox.lock().ended = true;
     mailbox
 }
@@ -112,4 +119,13 @@ fn shard(id: &MailboxId) -> usize {
     usize::from(*first) % SHARDS
 }
 
+fn nobody_of(id: &MailboxId) -> usize {
+    let [_, high, low, ..] = id.as_bytes();
+    usize::from(u16::from_be_bytes([*high, *low])) % NOBODIES
+}
+
+/// Others are numbered from 1.
+pub(crate) const NOBODYS_NUMBER: u64 = 0;
+/// Some 600 kB.
+const NOBODIES: usize = 1_024;
 pub(crate) const SHARDS: usize = 64;

@@ -30,7 +30,7 @@ use super::{
     blobs::BlobDirectory,
     budget::Budget,
     calendar::Calendar,
-    directory::{Directory, Entry, SHARDS},
+    directory::{Directory, Entry, NOBODYS_NUMBER, SHARDS},
     disk::{Change, Closed, Content, Disk, Spot, Urgency},
     invites::Invites,
     lock,
@@ -150,7 +150,7 @@ impl<D: Disk> Mailboxes<D> {
     pub async fn block(&self, id: &MailboxId) -> Result<(), Unavailable> {
         let turn = self.shared.turn(id.as_bytes()).await?;
         // The hash of a capability that nobody has.
-        let close_hash = self.shared.directory.nobody().close_hash;
+        let close_hash = *self.shared.directory.nobodys_close_hash();
         let closed = Closed { mailbox: *id, close_hash, until: FOR_GOOD };
         if let Some(found) = self.shared.directory.live(id) {
             return self.remove(&found, Some(closed), turn).await;
@@ -389,7 +389,9 @@ impl<D: Disk> Store for Mailboxes<D> {
     }
 
     fn owner_key(&self, mailbox: &MailboxId) -> Option<[u8; 32]> {
-        self.shared.directory.live(mailbox).map(|mailbox| mailbox.owner_key)
+        // Also whoever is absent is looked at, where it lies in memory (E9).
+        let found = self.shared.directory.live_or_nobody(mailbox)?;
+        (found.number != NOBODYS_NUMBER).then_some(found.owner_key)
     }
 
     async fn add_lane(&self, mailbox: &MailboxId, lane: AddLane, now: Timestamp) -> Result<LaneNumber, LaneError> {
@@ -431,7 +433,7 @@ impl<D: Disk> Store for Mailboxes<D> {
             }
             Some(Entry::Closed(closed)) if is_its(&closed.close_hash) && closed.until > now => Ok(()),
             Some(_) => Err(MailboxError::Refused),
-            None if is_its(&self.shared.directory.nobody().close_hash) => Err(MailboxError::Refused),
+            None if is_its(self.shared.directory.nobodys_close_hash()) => Err(MailboxError::Refused),
             None => Err(MailboxError::Refused),
         }
     }

@@ -38,6 +38,7 @@ use crate::{
         disk::{Closed, Disk as _, Spot, Urgency},
         lock,
         mailbox::Mailbox,
+        mailboxes::Shared,
         registers::{EntryMark, Register, Verifiers},
     },
 };
@@ -233,23 +234,8 @@ impl Loaded {
             next = next.max(blob.number.saturating_add(1));
             shared.blobs.insert(Arc::new(blob));
         }
-        let mut orphans = Vec::new();
-        for row in self.envelopes {
-            next = next.max(row.mailbox.saturating_add(1));
-            match by_number.get(&row.mailbox) {
-                Some(mailbox) => {
-                    let tag = shared.tags.tag(&mailbox.id, &row.delivery, &row.identity);
-                    let (sequence, lane) = (row.sequence, row.lane);
-                    let EnvelopeRow { place, back, pool, size, ends, .. } = row;
-                    let held = Held::new(sequence, place, back, lane, pool, size, tag, ends);
-                    if !mailbox.lock().ledger.restore(held) {
-                        return Err(OpenError::Broken("an envelope's number is out of order".into()));
-                    }
-                }
-                // Its mailbox was removed, and then there was no time to forget what was in it.
-                None => orphans.push(Spot { place: row.place, back: row.back }),
-            }
-        }
+        next = self.envelopes.iter().fold(next, |next, row| next.max(row.mailbox.saturating_add(1)));
+        let orphans = restore(shared, &by_number, &self.envelopes)?;
         for mailbox in by_number.values() {
             shared.schedule(&mut mailbox.lock(), mailbox.id);
         }
@@ -267,6 +253,49 @@ impl Loaded {
         Ok(())
     }
 }
+
+/// Puts back what waits, and says which of it has no mailbox: it was removed, and then there was no time to forget what was in it.
+///
+/// Threads share the mailboxes among them: each keeps the order of places, which is that of numbers.
+fn restore(
+    shared: &Shared<Sqlite>,
+    mailboxes: &HashMap<u64, Arc<Mailbox>>,
+    envelopes: &[EnvelopeRow],
+) -> Result<Vec<Spot>, OpenError> {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS));
+    let threads = u64::try_from(threads).unwrap_or(1);
+    std::thread::scope(|scope| {
+        let mine = |thread| move |row: &&EnvelopeRow| row.mailbox.checked_rem(threads) == Some(thread);
+        let begun: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || restore_some(shared, mailboxes, envelopes.iter().filter(mine(thread)))))
+            .collect();
+        let done = begun.into_iter().map(|thread| thread.join().map_err(|_| broken("a thread failed"))?);
+        Ok(done.collect::<Result<Vec<_>, OpenError>>()?.concat())
+    })
+}
+
+fn restore_some<'r>(
+    shared: &Shared<Sqlite>,
+    mailboxes: &HashMap<u64, Arc<Mailbox>>,
+    envelopes: impl Iterator<Item = &'r EnvelopeRow>,
+) -> Result<Vec<Spot>, OpenError> {
+    let mut orphans = Vec::new();
+    for row in envelopes {
+        let EnvelopeRow { place, back, pool, size, ends, sequence, lane, .. } = *row;
+        let Some(mailbox) = mailboxes.get(&row.mailbox) else {
+            orphans.push(Spot { place, back });
+            continue;
+        };
+        let tag = shared.tags.tag(&mailbox.id, &row.delivery, &row.identity);
+        if !mailbox.lock().ledger.restore(Held::new(sequence, place, back, lane, pool, size, tag, ends)) {
+            return Err(OpenError::Broken("an envelope's number is out of order".into()));
+        }
+    }
+    Ok(orphans)
+}
+
+/// More would wait for each other's memory.
+const MOST_THREADS: usize = 8;
 
 struct RegisterRow {
     number: u64,
