@@ -1,5 +1,11 @@
 //! A relay to be measured, in this process, over QUIC on loopback.
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -128,7 +134,10 @@ fn owner_key(number: usize) -> OwnerKey {
 }
 
 pub(super) fn mailbox(number: usize) -> MailboxId {
-    owner_key(number).mailbox()
+    // Making a key costs more than much of what is measured.
+    static MADE: Mutex<BTreeMap<usize, MailboxId>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    *made.entry(number).or_insert_with(|| owner_key(number).mailbox())
 }
 
 /// The key of every contacts' lane here.
