@@ -21,6 +21,8 @@ pub mod store;
 mod task;
 mod times;
 
+#[cfg(feature = "conformance")]
+pub use self::engine::Witness;
 pub use self::engine::{Created, Engine, LoadError, NotListed, Settings};
 pub use self::interface::{
     CallId, ClockSkew, Command, CommandError, ConnectionState, ConnectionView, ContactView, Event, FailReason, Health,

@@ -53,6 +53,8 @@ pub(crate) struct Prekeys {
     listed: Option<(usize, usize)>,
     /// In memory: which keys the upload that is being asked brings.
     uploading: Vec<(PrekeyKind, u32)>,
+    /// In memory: that upload was refused because some of them were there before. What the server has is asked before anything else is uploaded.
+    is_unsure: bool,
 }
 
 /// A batch holds so many prekeys (spec §15.4.2).
@@ -69,6 +71,7 @@ impl Prekeys {
             pool,
             listed: None,
             uploading: Vec::new(),
+            is_unsure: false,
         }
     }
 
@@ -151,11 +154,49 @@ impl Prekeys {
         age(&mut self.one_time_kyber, PrekeyKind::OneTimeKyber1024, ids.one_time_kyber(), now, stage);
         let listed = (ids.one_time().len(), ids.one_time_kyber().len());
         self.listed = Some(listed);
+        let state = ids.state();
+        if core::mem::take(&mut self.is_unsure) {
+            self.settle_refused(ids, now, stage);
+            self.rotate(own, now, stage, rng);
+        }
         self.refill(own, listed, now, stage, rng);
         // The server may have lost what it had: then the current ones are uploaded again.
-        let state = ids.state();
         restore_missing(&mut self.signed, state.signed);
         restore_missing(&mut self.last_resort, state.last_resort);
+    }
+
+    /// The last upload was refused: an earlier one of some of its keys had come, and nobody heard of it (spec §20.9.2). What the server lists, it has;
+    /// what it does not list may have been handed out, and is uploaded no more.
+    fn settle_refused(&mut self, ids: &PrekeyIds, now: Timestamp, stage: &mut Stage) {
+        let state = ids.state();
+        for (kind, id) in core::mem::take(&mut self.uploading) {
+            match kind {
+                PrekeyKind::SignedX25519 => settle(&mut self.signed, kind, id, state.signed == Some(id), now, stage),
+                PrekeyKind::LastResortKyber1024 => {
+                    settle(&mut self.last_resort, kind, id, state.last_resort == Some(id), now, stage);
+                }
+                PrekeyKind::OneTimeX25519 => {
+                    settle(&mut self.one_time, kind, id, ids.one_time().contains(&id), now, stage);
+                }
+                PrekeyKind::OneTimeKyber1024 => {
+                    settle(&mut self.one_time_kyber, kind, id, ids.one_time_kyber().contains(&id), now, stage);
+                }
+            }
+        }
+        // The two are replaced together.
+        if self.last_resort.values().all(|kept| kept.replaced.is_some()) {
+            replace(&mut self.signed, PrekeyKind::SignedX25519, now, stage);
+        }
+    }
+
+    /// The server refused the upload, since ids of it were there before, or since it would have too many.
+    pub(crate) const fn refused(&mut self) {
+        self.is_unsure = true;
+    }
+
+    /// Whether the server has to be asked what it has before anything is uploaded.
+    pub(crate) const fn is_unsure(&self) -> bool {
+        self.is_unsure
     }
 
     /// The next batch to upload, each prekey signed by the device; none if everything was.
@@ -426,6 +467,24 @@ fn restore_missing<K>(all: &mut BTreeMap<u32, Kept<K>>, listed: Option<u32>) {
 fn mark<K: Stored>(all: &mut BTreeMap<u32, Kept<K>>, kind: PrekeyKind, id: u32, stage: &mut Stage) {
     if let Some(kept) = all.get_mut(&id) {
         kept.uploaded = true;
+        save(kept, kind, id, stage);
+    }
+}
+
+/// A key that was in a refused upload: the server lists it, or it begins to age.
+fn settle<K: Stored>(
+    all: &mut BTreeMap<u32, Kept<K>>,
+    kind: PrekeyKind,
+    id: u32,
+    is_listed: bool,
+    now: Timestamp,
+    stage: &mut Stage,
+) {
+    if let Some(kept) = all.get_mut(&id) {
+        kept.uploaded = true;
+        if !is_listed {
+            kept.replaced.get_or_insert(now);
+        }
         save(kept, kind, id, stage);
     }
 }

@@ -243,6 +243,10 @@ record!(
         ask_at: u64,
         #[prost(uint64, repeated, tag = "7")]
         missing_before: Vec<u64>,
+        #[prost(bool, tag = "8")]
+        is_dropped: bool,
+        #[prost(uint32, tag = "9")]
+        asked: u32,
     }
 );
 

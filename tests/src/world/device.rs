@@ -1,6 +1,6 @@
 //! A device: an engine, its store, and a clock that may lie.
 use rand_chacha::ChaCha20Rng;
-use waxwing_engine::{Engine, Event, Settings, store::MemoryStore};
+use waxwing_engine::{Engine, Event, Settings, Witness, store::MemoryStore};
 use waxwing_wire::{
     id::{AccountId, MailboxId},
     link::ContactLink,
@@ -33,6 +33,8 @@ pub(super) struct Device {
     pub(super) ahead: i64,
     /// Until when its disk takes nothing.
     pub(super) full_until: u64,
+    /// What the world keeps to look at what is sealed for it.
+    pub(super) witness: Witness,
     /// What the person was told, in short.
     pub(super) told: Vec<Told>,
     pub(super) links: Vec<ContactLink>,

@@ -6,7 +6,11 @@ use waxwing_wire::{
     relay::{Delivery, Put, RelayPush, ServerFrame},
 };
 
-use super::{Delivered, World, device::DeviceIndex, network::ConnectionId};
+use super::{
+    Delivered, World,
+    device::{Device, DeviceIndex},
+    network::ConnectionId,
+};
 
 /// What an evil relay does with something that it is to deliver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,20 +63,23 @@ impl World {
         if let Some(recorded) = &mut self.recorded {
             recorded.push((put.mailbox, put.envelope.as_bytes().to_vec()));
         }
+        // The same bytes again are the same key.
+        if !self.observer.is_new(hash) {
+            return;
+        }
         self.unwatched.push((put.mailbox, put.envelope.as_bytes().to_vec(), hash));
         self.watch_waiting();
     }
 
     pub(super) fn watch_waiting(&mut self) {
         for (mailbox, envelope, hash) in std::mem::take(&mut self.unwatched) {
-            let mut engines = self.devices.iter().filter_map(|device| device.engine.as_ref());
-            match engines.find(|engine| engine.mailbox_id() == mailbox) {
-                Some(engine) => {
-                    if let Some(name) = engine.message_key_name(&envelope) {
-                        self.observer.sealed(name, hash);
-                    }
-                }
-                None => self.unwatched.push((mailbox, envelope, hash)),
+            let mut devices = self.devices.iter_mut().filter(|device| device.mailbox == mailbox);
+            let Some(Device { engine: Some(engine), witness, .. }) = devices.next() else {
+                self.unwatched.push((mailbox, envelope, hash));
+                continue;
+            };
+            if let Some(name) = engine.message_key_name(&envelope, witness) {
+                self.observer.sealed(name, hash);
             }
         }
     }

@@ -198,13 +198,16 @@ impl std::fmt::Debug for World {
     }
 }
 
-/// The seeds of a test: `WAXWING_SEED` alone, or the first `WAXWING_SEEDS`.
+/// The seeds of a test: `WAXWING_SEED` alone, or `WAXWING_SEEDS` from `WAXWING_FIRST`.
 #[must_use]
 pub fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("WAXWING_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..1 + number("WAXWING_SEEDS").unwrap_or(default),
+        None => {
+            let first = number("WAXWING_FIRST").unwrap_or(1);
+            first..first + number("WAXWING_SEEDS").unwrap_or(default)
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What somebody sees who sees everything that travels.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_engine::{Link, Purpose};
 use waxwing_wire::{
@@ -73,6 +73,8 @@ pub(super) struct Observer {
     pub(super) reused: u64,
     /// What names a message key, and the envelope that was sealed with it.
     keys: BTreeMap<Vec<u8>, [u8; 32]>,
+    /// Envelopes that were looked at.
+    watched: BTreeSet<[u8; 32]>,
     /// Envelopes that were sealed with a key of another one (B6).
     pub(super) reused_keys: u64,
     /// Servers that were contacted because of somebody who is not wanted.
@@ -126,6 +128,11 @@ impl Observer {
             hash,
             stored: put.ttl != Ttl::OnlineOnly,
         }
+    }
+
+    /// Whether no envelope of these bytes was looked at before.
+    pub(super) fn is_new(&mut self, hash: [u8; 32]) -> bool {
+        self.watched.insert(hash)
     }
 
     /// An envelope with the name of its message key.

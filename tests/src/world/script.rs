@@ -7,7 +7,7 @@ use rand_chacha::{
 };
 use waxwing_engine::{
     Command, CommandError, Engine, Input, Joining, Link, LinkUses, MessageText, NewAccount, Purpose, ReadMessage,
-    Settings, State,
+    Settings, State, Witness,
     store::{MemoryStore, StoredMessage},
 };
 use waxwing_wire::{
@@ -125,13 +125,11 @@ impl World {
         let _ = self.feed(device, Input::Pushed { link, push });
     }
 
-    /// Somebody without an account takes as many bundles of a device as they want.
-    pub fn drain(&mut self, of: DeviceIndex, times: usize) {
+    /// Somebody without an account takes as many bundles of a device as they want. Whether the key server lists it.
+    pub fn drain(&mut self, of: DeviceIndex, times: usize) -> bool {
         let (account, device) = (self.devices[of.0].account, self.engine(of).device_id());
         let now = self.now();
-        for _ in 0..times {
-            self.keyservers[0].fetch_bundle(account, device, now);
-        }
+        (0..times).all(|_| self.keyservers[0].fetch_bundle(account, device, now))
     }
 
     /// Takes a device of somebody off the list, and off the world; it may not have said anything.
@@ -441,6 +439,7 @@ impl World {
             system_ahead: 0,
             ahead: 0,
             full_until: 0,
+            witness: Witness::default(),
             told: Vec::new(),
             links: Vec::new(),
             outputs_left: None,

@@ -105,10 +105,10 @@ impl World {
             }
             Trouble::SessionsReset => return self.reset_sessions(device),
             Trouble::PrekeysTaken => {
-                if self.devices[device.0].engine.is_none() {
+                // One whose device begins anew, or is not listed yet, has none.
+                if self.devices[device.0].engine.is_none() || !self.drain(device, 8) {
                     return;
                 }
-                self.drain(device, 8);
             }
             Trouble::LaneEnds => {
                 if !self.end_lane(device, CONTACTS) {

@@ -20,7 +20,7 @@ fn a5_an_opening_that_comes_again_is_answered_once() {
     let mut world = World::new(1, 1);
     let (alice, bob) = (world.person(1), world.person(1));
     let (a, b) = (world.device(alice, 0), world.device(bob, 0));
-    world.drain(b, 10);
+    assert!(world.drain(b, 10), "it is listed");
     world.recorded = Some(Vec::new());
     world.befriend(alice, bob);
     assert_eq!(world.store(b).count(Table::LastResortUse), 1, "there was no one-time key");
@@ -70,7 +70,7 @@ fn upkeep_intervals(seed: u64, drained: bool) -> Vec<u64> {
         // What it asks at once thereafter belongs to the same look.
         world.run_for(Duration::from_secs(60));
         if drained {
-            world.drain(b, 6);
+            assert!(world.drain(b, 6), "it is listed");
         }
     }
     moments.windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -142,7 +142,7 @@ fn a7_a_last_resort_key_is_gone_after_its_time() {
     };
     let old = secrets(&world);
     assert_eq!(old.len(), 2, "a signed prekey and a last-resort key");
-    world.drain(b, 10);
+    assert!(world.drain(b, 10), "it is listed");
     world.recorded = Some(Vec::new());
     let link = world.make_link(bob);
     world.switch_off(b);

@@ -147,6 +147,16 @@ impl Contact {
         self.heard.entry(device).or_insert_with(|| Heard::new(device))
     }
 
+    /// What they say from now on is dropped, on whichever of their devices: when it is taken again, nothing of it is missing.
+    pub(crate) fn drop_what_comes(&mut self) {
+        let listed = self.manifest.iter().flat_map(|manifest| manifest.content().devices());
+        let listed: Vec<DeviceId> = listed.map(Device::id).collect();
+        for device in listed {
+            self.heard_of(device);
+        }
+        self.heard.values_mut().for_each(Heard::begin_anew);
+    }
+
     /// What came of what an own device wrote to them.
     pub(crate) fn copied_of(&mut self, device: DeviceId) -> &mut Heard {
         self.copied.entry(device).or_insert_with(|| Heard::new(device))

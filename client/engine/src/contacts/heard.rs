@@ -20,7 +20,14 @@ pub(crate) struct Heard {
     missing: BTreeMap<u64, Timestamp>,
     /// When the device is asked to send again what is missing, if it is missing by then.
     pub(crate) ask_at: Option<Timestamp>,
+    /// How often it was asked for that: a question can be lost, too.
+    asked: u32,
+    /// What was said before the next content is not missing: it was dropped, and is not asked for.
+    is_dropped: bool,
 }
+
+/// Questions for what is missing; who has not answered them does not have it.
+const MOST_ASKED: u32 = 3;
 
 /// What a content says about those before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,14 +36,38 @@ pub(crate) enum Order {
     Fits,
     /// Others before it did not come yet.
     Gap,
+    /// The first that came, and not the first that there is. Those before it may be lost, or were not for this device: they are asked for, which
+    /// brings what was, and nothing is said.
+    Late,
     /// It names another predecessor than came: somebody changed what was there.
     Broken,
+}
+
+impl Order {
+    /// Whether its device is asked for what came before.
+    pub(crate) const fn is_asked(self) -> bool {
+        matches!(self, Self::Gap | Self::Late)
+    }
+
+    /// Whether the person is told.
+    pub(crate) const fn is_told(self) -> bool {
+        matches!(self, Self::Gap | Self::Broken)
+    }
 }
 
 impl Heard {
     pub(crate) const fn new(device: DeviceId) -> Self {
         let hash = ChainHash::from_bytes([0; 32]);
-        Self { device, sequence: 0, hash, sent: Timestamp(0), missing: BTreeMap::new(), ask_at: None }
+        Self {
+            device,
+            sequence: 0,
+            hash,
+            sent: Timestamp(0),
+            missing: BTreeMap::new(),
+            ask_at: None,
+            asked: 0,
+            is_dropped: false,
+        }
     }
 
     /// Takes the count of a content that was opened.
@@ -44,7 +75,7 @@ impl Heard {
         if sequence <= self.sequence {
             self.missing.remove(&sequence);
             if self.missing.is_empty() {
-                self.ask_at = None;
+                (self.ask_at, self.asked) = (None, 0);
             }
             return Order::Fits;
         }
@@ -52,23 +83,33 @@ impl Heard {
         let order = match sequence == next {
             true if previous == self.hash || self.sequence == 0 => Order::Fits,
             true => Order::Broken,
-            // A device that was heard of late begins where it begins.
-            false if self.sequence == 0 => Order::Fits,
+            false if self.sequence == 0 && self.is_dropped => Order::Fits,
+            false if self.sequence == 0 => Order::Late,
             false => Order::Gap,
         };
-        if order == Order::Gap {
-            self.missing.extend((next..sequence).rev().take(MOST_MISSING).map(|missing| (missing, self.sent)));
+        if order.is_asked() {
+            // Of a device of which nothing was shown yet, nothing says when those before were written.
+            let before = if self.sent == Timestamp(0) { times::LATEST } else { self.sent };
+            self.missing.extend((next..sequence).rev().take(MOST_MISSING).map(|missing| (missing, before)));
             while self.missing.len() > MOST_MISSING {
                 self.missing.pop_first();
             }
+            self.asked = 0;
         }
-        (self.sequence, self.hash) = (sequence, hash);
+        (self.sequence, self.hash, self.is_dropped) = (sequence, hash, false);
         order
+    }
+
+    /// The device is asked for what is missing, at `now`: when it is asked again, since a question or its answer can be lost, too.
+    pub(crate) fn ask(&mut self, now: Timestamp) {
+        let wait = times::REPAIR.saturating_mul(1 << self.asked.min(MOST_ASKED));
+        self.asked = self.asked.saturating_add(1);
+        self.ask_at = (self.asked < MOST_ASKED).then(|| now.saturating_add(wait));
     }
 
     /// What comes is dropped from now on: when it is taken again, what was dropped is not missing.
     pub(crate) fn begin_anew(&mut self) {
-        (self.sequence, self.ask_at) = (0, None);
+        (self.sequence, self.ask_at, self.is_dropped) = (0, None, true);
         self.missing.clear();
     }
 
@@ -91,6 +132,8 @@ impl Heard {
             missing: self.missing.keys().copied().collect(),
             missing_before: self.missing.values().map(|before| before.0).collect(),
             ask_at: self.ask_at.map_or(0, |at| at.0),
+            is_dropped: self.is_dropped,
+            asked: self.asked,
         }
     }
 
@@ -104,6 +147,8 @@ impl Heard {
             sent: Timestamp(record.sent),
             missing: record.missing.iter().copied().zip(before).collect(),
             ask_at: (record.ask_at != 0).then_some(Timestamp(record.ask_at)),
+            is_dropped: record.is_dropped,
+            asked: record.asked,
         })
     }
 }

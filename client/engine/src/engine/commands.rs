@@ -179,7 +179,7 @@ impl Engine {
         let Some(contact) = self.contacts.get_mut(account) else { return };
         contact.owed = crate::contacts::Owed::default();
         contact.news_at = None;
-        contact.heard.values_mut().for_each(crate::contacts::Heard::begin_anew);
+        contact.drop_what_comes();
         let lane = contact.came_by;
         contact.save(&mut self.stage);
         // Whoever comes by the same link comes no more: it was theirs (FLOWS g).

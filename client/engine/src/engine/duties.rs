@@ -56,7 +56,8 @@ impl Engine {
             let copied = contact.copied.iter_mut().map(|(device, heard)| ((own, *device), heard));
             let mut changed = false;
             for (device, heard) in heard.chain(copied).filter(|(_, heard)| due(heard.ask_at)) {
-                (heard.ask_at, changed) = (None, true);
+                heard.ask(now);
+                changed = true;
                 devices.extend(wanted.then_some(device));
             }
             if changed {

@@ -51,6 +51,9 @@ use crate::{
     task::Task,
 };
 
+#[cfg(feature = "conformance")]
+pub use self::watch::Witness;
+
 /// One device of one account.
 pub struct Engine {
     settings: Settings,

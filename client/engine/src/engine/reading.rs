@@ -14,7 +14,7 @@ use waxwing_wire::{
 
 use super::Engine;
 use crate::{
-    contacts::{Contact, Objects, Order, Owed},
+    contacts::{Contact, Objects, Owed},
     interface::{Event, IdentityEvent, State},
     outbox, random,
     sessions::Device,
@@ -140,11 +140,11 @@ impl Engine {
         let Some(contact) = self.contacts.get_mut(&account) else { return };
         let heard = contact.heard_of(device);
         let order = heard.take(content.sequence, content.previous, hash);
-        if order == Order::Gap {
+        if order.is_asked() {
             heard.ask_at.get_or_insert(ask_at);
         }
         contact.save(&mut self.stage);
-        if order != Order::Fits {
+        if order.is_told() {
             self.stage.notify(Event::Gap { conversation: account, device });
         }
     }
@@ -164,7 +164,7 @@ impl Engine {
         // Nobody wrote it later than now: a clock that is ahead would hold its messages below all others for ever.
         let sent = heard.clock(sequence, sent.min(now));
         let order = heard.take(sequence, previous, hash);
-        if order == Order::Gap {
+        if order.is_asked() {
             heard.ask_at.get_or_insert(ask_at);
         }
         // Again, too: the receipt may have been lost with a session. A stranger's waits for the person's yes (D1).
@@ -193,7 +193,7 @@ impl Engine {
             text,
             content: encoded.to_vec(),
         }));
-        if order != Order::Fits {
+        if order.is_told() {
             self.stage.notify(Event::Gap { conversation: account, device });
         }
         self.stage.notify(Event::Message { conversation: account, id, author: account });
@@ -300,7 +300,7 @@ impl Engine {
         let ask_at = self.gap_due(&from, now, rng);
         if let Some(contact) = self.contacts.get_mut(&peer).filter(|_| inner.sequence > 0) {
             let heard = contact.copied_of(from.1);
-            if heard.take(inner.sequence, inner.previous, Content::chain_hash(encoded)) == Order::Gap {
+            if heard.take(inner.sequence, inner.previous, Content::chain_hash(encoded)).is_asked() {
                 heard.ask_at.get_or_insert(ask_at);
             }
             contact.save(&mut self.stage);

@@ -75,6 +75,9 @@ impl Engine {
         if !self.own.reach_stored && self.mailbox.is_ready() {
             return Some(Task::StoreReach);
         }
+        if self.prekeys.is_unsure() {
+            return Some(Task::PrekeyIds);
+        }
         if self.prekeys.has_batch() {
             return Some(Task::UploadPrekeys);
         }

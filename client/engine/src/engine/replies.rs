@@ -64,7 +64,8 @@ impl Engine {
     ) {
         let Some((link, task)) = self.links.answered(call, now) else { return };
         let is_bound = matches!(task, Task::StoreReach | Task::UploadPrekeys | Task::PrekeyIds);
-        if let (true, Ok(_), Some(link)) = (is_bound, &result, link) {
+        let was_accepted = result.as_ref().map_or_else(is_of_the_inside, |_| true);
+        if let (true, true, Some(link)) = (is_bound, was_accepted, link) {
             self.links.count_bound(&link);
         }
         let outcome = match (task, result) {
@@ -96,6 +97,10 @@ impl Engine {
             (Task::UploadPrekeys, Ok(_)) => {
                 self.prekeys.uploaded(&mut self.stage);
                 Ok(())
+            }
+            (Task::UploadPrekeys, Err(error)) if is_of_the_inside(&error) => {
+                self.prekeys.refused();
+                Err(error)
             }
             (Task::PrekeyIds, Ok(KeyserverReply::PrekeyIds(ids))) => {
                 self.prekeys.compare(&ids, &self.own, now, &mut self.stage, rng);
@@ -272,6 +277,11 @@ fn signal_bundle(
         }),
     };
     bundle.verify().ok()
+}
+
+/// Whether a server took the bound request and refused what was asked in it: it counts all the same (spec §19.5).
+const fn is_of_the_inside(error: &ServerError) -> bool {
+    matches!(error.code, ErrorCode::PrekeyIdUsed | ErrorCode::TooManyPrekeys)
 }
 
 /// The server's answer is not genuine, or not to what was asked: as if it could not answer.

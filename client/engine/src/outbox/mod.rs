@@ -37,7 +37,7 @@ use crate::{
 /// Conversation and message.
 pub(crate) type EntryKey = (AccountId, MessageId);
 
-/// Delivered entries that are kept in a conversation for a device that asks again.
+/// Delivered entries of each route that are kept in a conversation for a device that asks again.
 const KEPT: usize = 32;
 
 #[derive(Debug, Default)]
@@ -368,14 +368,18 @@ impl Outbox {
         Entry::delete(key, stage);
     }
 
-    /// Of what was delivered, the newest are kept.
+    /// Of what was delivered, the newest are kept: receipts, of which there are many, apart from what is said.
     fn prune(&mut self, conversation: &AccountId, stage: &mut Stage) {
-        let delivered = self.of(conversation).filter(|(_, entry)| entry.delivered && entry.sent.is_some());
-        let mut delivered: Vec<(u64, EntryKey)> = delivered.map(|(key, entry)| (entry.order, *key)).collect();
-        delivered.sort_unstable();
-        let surplus = delivered.len().saturating_sub(KEPT);
-        for (_, key) in delivered.into_iter().take(surplus) {
-            self.remove(&key, stage);
+        for route in [Route::Conversation, Route::Receipts] {
+            let delivered = self
+                .of(conversation)
+                .filter(|(_, entry)| entry.route == route && entry.delivered && entry.sent.is_some());
+            let mut delivered: Vec<(u64, EntryKey)> = delivered.map(|(key, entry)| (entry.order, *key)).collect();
+            delivered.sort_unstable();
+            let surplus = delivered.len().saturating_sub(KEPT);
+            for (_, key) in delivered.into_iter().take(surplus) {
+                self.remove(&key, stage);
+            }
         }
     }
 }

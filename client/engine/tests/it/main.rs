@@ -13,6 +13,7 @@ mod failing_store;
 mod hostile_peer;
 mod hostile_servers;
 mod links;
+mod lost;
 mod people;
 mod reading;
 mod ready_future;

@@ -1,5 +1,5 @@
 //! A key server that keeps what it is given.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_wire::{
     frame::{ErrorCode, ServerError},
@@ -29,6 +29,10 @@ struct Prekeys {
     last_resort: Option<(u32, Vec<u8>)>,
     one_time: BTreeMap<u32, Vec<u8>>,
     kyber: BTreeMap<u32, Vec<u8>>,
+    /// Ids that were there once.
+    used: BTreeSet<(PrekeyKind, u32)>,
+    /// What was uploaded last, which may come again.
+    last: Vec<Vec<u8>>,
 }
 
 impl Keyserver {
@@ -133,10 +137,21 @@ impl Keyserver {
                 Ok(KeyserverReply::Done)
             }
             DeviceRequest::UploadPrekeys(_) => {
-                for bytes in bound.prekeys {
-                    let prekey = PrekeyIn::decode(&bytes).and_then(|prekey| prekey.verify(&verified.manifest));
-                    let prekey = prekey.map_err(|_| ErrorCode::Unexpected)?;
+                if bound.prekeys == prekeys.last {
+                    return Ok(KeyserverReply::PrekeyState(prekeys.ids().state()));
+                }
+                let mut verify = |bytes: &Vec<u8>| {
+                    let prekey = PrekeyIn::decode(bytes).and_then(|prekey| prekey.verify(&verified.manifest));
+                    prekey.map_err(|_| ErrorCode::Unexpected)
+                };
+                let uploaded = bound.prekeys.iter().map(&mut verify).collect::<Result<Vec<_>, _>>()?;
+                if uploaded.iter().any(|one| prekeys.used.contains(&(one.facts().kind, one.facts().id))) {
+                    return Err(ErrorCode::PrekeyIdUsed.into());
+                }
+                prekeys.last.clone_from(&bound.prekeys);
+                for (prekey, bytes) in uploaded.into_iter().zip(bound.prekeys) {
                     let id = prekey.facts().id;
+                    prekeys.used.insert((prekey.facts().kind, id));
                     match prekey.facts().kind {
                         PrekeyKind::SignedX25519 => prekeys.signed = Some((id, bytes)),
                         PrekeyKind::LastResortKyber1024 => prekeys.last_resort = Some((id, bytes)),
