@@ -15,13 +15,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::OpenError;
+use super::{OpenError, threads::Threads};
 
 /// A folder that this process holds alone, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     _lock: File,
+    /// Of its connections.
+    pub(super) threads: Threads,
 }
 
 impl Folder {
@@ -50,7 +52,7 @@ impl Folder {
         let path = path.canonicalize()?;
         let lock = private().create(true).truncate(false).open(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => Ok(Self { path, _lock: lock, threads: Threads::new() }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }

@@ -63,6 +63,7 @@ impl EncryptedStore {
         let Self { writer, reader, folder } = self;
         reader.pool.close().await;
         let closed = writer.close().await;
+        folder.threads.ended().await;
         drop(folder);
         closed
     }

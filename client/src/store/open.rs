@@ -17,7 +17,7 @@ use super::{
     folder::{self, DAMAGED, DATABASE, Folder, KEY, NEXT},
     key::StoreKey,
     layout::{self, LAYOUTS, Layout},
-    statements, threads,
+    statements,
     writer::Writer,
 };
 
@@ -150,11 +150,12 @@ pub(super) async fn connect(folder: &Folder, name: &str, key: &StoreKey) -> Resu
 
 /// The key first; then what must be set before anything is read. Statements are never logged: the first of them is the key.
 pub(super) fn options(folder: &Folder, name: &str, key: &StoreKey) -> SqliteConnectOptions {
+    let threads = folder.threads;
     SqliteConnectOptions::new()
         .filename(folder.file(name))
         .create_if_missing(false)
         .disable_statement_logging()
-        .thread_name(threads::name)
+        .thread_name(move |_| threads.name())
         .busy_timeout(BUSY)
         .pragma("key", key.notation().to_string())
         .pragma("cipher_compatibility", "4")

@@ -1,9 +1,12 @@
 //! The threads that databases work on. Implements spec/21-client-store.md §21.11.
 //!
 //! A connection that was closed has let its thread go, which then still has to end. If the process ends at the same moment, the C libraries
-//! below clean up at the same time as that thread does, and free things twice. So whoever ends a process waits for them.
+//! below clean up at the same time as that thread does, and free things twice. So closing a profile waits for its own, and whoever ends a process for
+//! all of them.
 use std::{
-    fs, thread,
+    fs,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,37 +14,62 @@ use std::{
 /// are still open keep theirs.
 pub fn wait_for_threads(patience: Duration) {
     let begun = Instant::now();
-    while is_any_left() && begun.elapsed() < patience {
-        thread::sleep(LOOK);
+    while begun.elapsed() < patience {
+        match is_any_left(|name| name.starts_with(PREFIX)) {
+            Some(true) => thread::sleep(LOOK),
+            Some(false) => return,
+            None => return thread::sleep(MOMENT),
+        }
     }
 }
 
-pub(super) fn name(number: u64) -> String {
-    format!("{PREFIX}{number}")
+/// Those of one profile, which have one name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threads(u64);
+
+impl Threads {
+    pub(super) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn name(self) -> String {
+        // Systems show 15 bytes.
+        format!("{PREFIX}{:08x}", self.0 & u64::from(u32::MAX))
+    }
+
+    /// Waits until none is left, for a second at most: their connections are closed.
+    pub(super) async fn ended(self) {
+        let (begun, own) = (Instant::now(), self.name());
+        while begun.elapsed() < LONGEST {
+            match is_any_left(|name| name.trim_end() == own) {
+                Some(true) => tokio::time::sleep(LOOK).await,
+                Some(false) => return,
+                None => return tokio::time::sleep(MOMENT).await,
+            }
+        }
+    }
 }
 
-fn is_any_left() -> bool {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        // Where threads cannot be listed each gets its moment.
-        thread::sleep(MOMENT);
-        return false;
-    };
+/// None where threads cannot be listed: each gets its moment then.
+fn is_any_left(is_meant: impl Fn(&str) -> bool) -> Option<bool> {
+    let threads = fs::read_dir("/proc/self/task").ok()?;
     let name = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-    threads.flatten().any(|entry| name(entry).starts_with(PREFIX))
+    Some(threads.flatten().any(|entry| is_meant(&name(entry))))
 }
 
-/// Systems show 15 bytes of it.
 const PREFIX: &str = "wxw-db-";
 const LOOK: Duration = Duration::from_millis(1);
 const MOMENT: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
+    #[tokio::test]
     #[cfg(target_os = "linux")]
-    fn a_thread_is_waited_for_until_it_ended_and_not_longer_than_patience() {
+    async fn a_thread_is_waited_for_until_it_ended_and_not_longer_than_patience() {
         let (begin, begun) = std::sync::mpsc::channel::<()>();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let work = move || {
@@ -49,14 +77,22 @@ mod tests {
             drop(begin);
             let _ = ended.recv();
         };
-        let running = thread::Builder::new().name(name(70_000_000)).spawn(work).unwrap();
+        let threads = Threads::new();
+        let running = thread::Builder::new().name(threads.name()).spawn(work).unwrap();
         let _ = begun.recv();
-        assert!(is_any_left());
+        assert_eq!(is_any_left(|name| name.trim_end() == threads.name()), Some(true));
         let patience = Duration::from_millis(20);
         let waited = Instant::now();
         wait_for_threads(patience);
         assert!(waited.elapsed() >= patience);
-        drop(end);
+        let ending = thread::spawn(move || {
+            thread::sleep(patience);
+            drop(end);
+        });
+        threads.ended().await;
+        assert!(waited.elapsed() >= 2 * patience);
+        assert_eq!(is_any_left(|name| name.trim_end() == threads.name()), Some(false));
         running.join().unwrap();
+        ending.join().unwrap();
     }
 }
