@@ -16,5 +16,6 @@ mod faults;
 mod flow;
 mod keyserver;
 mod loopback;
+mod migration;
 mod requests;
 mod world;
