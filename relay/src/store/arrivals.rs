@@ -91,10 +91,12 @@ impl<D: Disk> Shared<D> {
         let mailbox = self.directory.live_or_nobody(&new.mailbox).ok_or(PutError::Refused)?;
         let tag = self.tags.tag(&new.mailbox, &new.delivery, &identity(&new.hash));
         let mut guard = mailbox.lock();
+        self.sweep(&mut guard, new.mailbox, now);
+        // What has just ended makes room for this one.
+        guard.count();
         let inner = &mut *guard;
         let acked = self.remembered(tag.id).and_then(|mut remembered| remembered.check(tag.id, now));
         let arrival = Arrival { via: new.via, tag, acked, size: new.content.size(), rate: self.rules.puts };
-        self.sweep(inner, new.mailbox, now);
         let admission = inner.ledger.admit(&arrival, now);
         if inner.ended {
             return Err(PutError::Refused);

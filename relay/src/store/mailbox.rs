@@ -108,9 +108,18 @@ impl DerefMut for Locked<'_> {
     }
 }
 
+impl Locked<'_> {
+    /// Counts what has changed so far.
+    pub(super) fn count(&mut self) {
+        let now = self.inner.ledger.usage().bytes;
+        self.budget.change(self.before, now);
+        self.before = now;
+    }
+}
+
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.budget.change(self.before, self.inner.ledger.usage().bytes);
+        self.count();
     }
 }
 

@@ -143,6 +143,30 @@ async fn e3_a_source_makes_as_many_mailboxes_as_it_may_over_whatever_connections
     assert!(does(folder.path(), &["metrics"]).contains("waxwing_relay_errors_total{code=\"5\"} 3\n"));
 }
 
+/// Spec §17.3.9: 1 MiB for all mailboxes is 409 envelopes of 2,560 bytes, whosever they are.
+#[tokio::test]
+async fn e3_all_mailboxes_together_hold_what_the_operator_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Told { log: None, variables: &[("WAXWING_RELAY_LIMITS_MAILBOXES_TOTAL", "1048576")] };
+    let relay = Process::start_told(folder.path(), told);
+    let people = [1, 2].map(Person::new);
+    for person in &people {
+        person.create(&connect(&client(), &relay.address).await).await;
+    }
+    let sender = connect(&client(), &relay.address).await;
+    for number in 0..409_u64 {
+        let to = &people[usize::from(number % 2 == 1)];
+        assert_eq!(sender.request(to.put(number)).await, Ok(RelayReply::Done));
+    }
+    for person in &people {
+        let full = sender.request(person.put(1_000)).await;
+        assert!(
+            matches!(&full, Err(RequestError::Server(error)) if error.code == ErrorCode::StoreUnavailable),
+            "{full:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_becomes_of_envelopes_and_transactions_is_counted() {
     let folder = tempfile::tempdir().unwrap();
