@@ -247,6 +247,8 @@ record!(
         is_dropped: bool,
         #[prost(uint32, tag = "9")]
         asked: u32,
+        #[prost(uint64, repeated, tag = "10")]
+        missing_after: Vec<u64>,
     }
 );
 

@@ -145,7 +145,9 @@ fn judge_order(place: &(DeviceIndex, AccountId), page: &[StoredMessage], verdict
     for message in page {
         let before = last.insert((message.author, message.device), message.sequence);
         if before.is_some_and(|before| before >= message.sequence) {
-            verdict.faults.push(format!("{place:?} shows {:?} out of order", message.text));
+            let stand = |message: &StoredMessage| (message.device.value(), message.sequence, message.sent.0);
+            let stands: Vec<_> = page.iter().filter(|other| other.author == message.author).map(stand).collect();
+            verdict.faults.push(format!("{place:?} shows {:?} out of order: {stands:?}", message.text));
         }
     }
 }

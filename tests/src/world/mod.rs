@@ -77,7 +77,7 @@ pub struct World {
     observer: Observer,
     said: Vec<Said>,
     next_id: u64,
-    /// Everything that goes into and comes out of engines is printed: `WAXWING_TRACE`.
+    /// Everything that goes into and comes out of engines is printed, and what goes wrong: `WAXWING_TRACE`.
     is_traced: bool,
     /// Relays are honest if there is none.
     pub evil_relay: Option<EvilRelay>,
@@ -176,6 +176,9 @@ impl World {
     }
 
     fn fault(&mut self, name: &'static str) {
+        if self.is_traced {
+            eprintln!("{:>9} {name}", self.now().0 - BEGINNING.0);
+        }
         let count = self.faults.entry(name).or_default();
         *count = count.saturating_add(1);
     }

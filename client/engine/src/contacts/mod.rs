@@ -22,7 +22,7 @@ use waxwing_wire::{content::Standing, id::AccountId, link::ContactLink, time::Ti
 
 pub(crate) use self::{
     contact::{Contact, Owed, Place},
-    heard::Heard,
+    heard::{Counted, Heard, Taken},
     news::Objects,
 };
 use crate::{convert, interface::CommandError, records, stage::Stage, store::Table};

@@ -189,17 +189,17 @@ impl Engine {
         engine
     }
 
-    const fn with(own: Own, mailbox: Mailbox, prekeys: Prekeys, settings: Settings) -> Self {
+    fn with(own: Own, mailbox: Mailbox, prekeys: Prekeys, settings: Settings) -> Self {
         Self {
             settings,
             saved_time: own.newest,
+            outbox: Outbox::new(own.account()),
             own,
             mailbox,
             contacts: Contacts::new(),
             sessions: Sessions::new(),
             agreements: Agreements::new(),
             prekeys,
-            outbox: Outbox::new(),
             links: Links::new(),
             seen: BTreeMap::new(),
             quarantined: 0,

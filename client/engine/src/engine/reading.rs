@@ -14,7 +14,7 @@ use waxwing_wire::{
 
 use super::Engine;
 use crate::{
-    contacts::{Contact, Objects, Owed},
+    contacts::{Contact, Counted, Objects, Owed, Taken},
     interface::{Event, IdentityEvent, State},
     outbox, random,
     sessions::Device,
@@ -139,7 +139,7 @@ impl Engine {
         let ask_at = self.gap_due(&(account, device), now, rng);
         let Some(contact) = self.contacts.get_mut(&account) else { return };
         let heard = contact.heard_of(device);
-        let order = heard.take(content.sequence, content.previous, hash);
+        let order = heard.take(&counted(content, hash), now).order;
         if order.is_asked() {
             heard.ask_at.get_or_insert(ask_at);
         }
@@ -161,9 +161,7 @@ impl Engine {
             self.stage.notify(Event::Request { account });
         }
         let heard = contact.heard_of(device);
-        // Nobody wrote it later than now: a clock that is ahead would hold its messages below all others for ever.
-        let sent = heard.clock(sequence, sent.min(now));
-        let order = heard.take(sequence, previous, hash);
+        let Taken { order, stands } = heard.take(&Counted { sequence, previous, hash, sent }, now);
         if order.is_asked() {
             heard.ask_at.get_or_insert(ask_at);
         }
@@ -187,7 +185,7 @@ impl Engine {
             author: account,
             device,
             sequence,
-            sent,
+            sent: stands,
             stored: now,
             state: State::Delivered,
             text,
@@ -300,7 +298,7 @@ impl Engine {
         let ask_at = self.gap_due(&from, now, rng);
         if let Some(contact) = self.contacts.get_mut(&peer).filter(|_| inner.sequence > 0) {
             let heard = contact.copied_of(from.1);
-            if heard.take(inner.sequence, inner.previous, Content::chain_hash(encoded)).is_asked() {
+            if heard.take(&counted(inner, Content::chain_hash(encoded)), now).order.is_asked() {
                 heard.ask_at.get_or_insert(ask_at);
             }
             contact.save(&mut self.stage);
@@ -505,6 +503,10 @@ struct Incoming {
     previous: ChainHash,
     sent: Timestamp,
     text: String,
+}
+
+const fn counted(content: &Content, hash: ChainHash) -> Counted {
+    Counted { sequence: content.sequence, previous: content.previous, hash, sent: content.sent }
 }
 
 /// What a content is about, if it is about another one.

@@ -39,9 +39,12 @@ pub(crate) type EntryKey = (AccountId, MessageId);
 
 /// Delivered entries of each route that are kept in a conversation for a device that asks again.
 const KEPT: usize = 32;
+/// Among own devices, who get copies of all conversations.
+const KEPT_OF_COPIES: usize = 256;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    own: AccountId,
     entries: BTreeMap<EntryKey, Entry>,
     /// Entries in the order in which they were made, those that have something to do only.
     open: BTreeMap<u64, EntryKey>,
@@ -50,8 +53,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) const fn new() -> Self {
-        Self { entries: BTreeMap::new(), open: BTreeMap::new(), envelopes: BTreeMap::new(), next: 0 }
+    /// Nothing to deliver, yet, by a device of this account.
+    pub(crate) const fn new(own: AccountId) -> Self {
+        Self { own, entries: BTreeMap::new(), open: BTreeMap::new(), envelopes: BTreeMap::new(), next: 0 }
     }
 
     /// Takes something to deliver.
@@ -178,6 +182,10 @@ impl Outbox {
         }
         entry.sent = Some(now);
         self.open.remove(&entry.order);
+        if entry.is_of_the_moment() {
+            self.remove(key, stage);
+            return true;
+        }
         if !entry.awaits_receipt {
             entry.delivered = true;
         }
@@ -370,13 +378,14 @@ impl Outbox {
 
     /// Of what was delivered, the newest are kept: receipts, of which there are many, apart from what is said.
     fn prune(&mut self, conversation: &AccountId, stage: &mut Stage) {
+        let kept = if *conversation == self.own { KEPT_OF_COPIES } else { KEPT };
         for route in [Route::Conversation, Route::Receipts] {
             let delivered = self
                 .of(conversation)
                 .filter(|(_, entry)| entry.route == route && entry.delivered && entry.sent.is_some());
             let mut delivered: Vec<(u64, EntryKey)> = delivered.map(|(key, entry)| (entry.order, *key)).collect();
             delivered.sort_unstable();
-            let surplus = delivered.len().saturating_sub(KEPT);
+            let surplus = delivered.len().saturating_sub(kept);
             for (_, key) in delivered.into_iter().take(surplus) {
                 self.remove(&key, stage);
             }

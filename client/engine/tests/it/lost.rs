@@ -115,6 +115,31 @@ fn receipts_do_not_push_out_what_was_said() {
     assert!(texts.contains(&"first".to_owned()), "{texts:?}");
 }
 
+/// Copies of what is said to others do not take the place of a copy that was lost.
+#[test]
+fn other_conversations_do_not_push_out_what_was_said() {
+    let (mut town, second) = with_second_device();
+    let carol = town.settle_in(7);
+    town.befriend(ALICE, carol);
+    let (bob, carol) = (town.account(BOB), town.account(carol));
+    // Copies to Alice's second device that are on their way are not lost.
+    town.pass(MINUTE * 40);
+    town.holds_deliveries = true;
+    town.say(ALICE, bob, "first");
+    town.pass(Duration::from_secs(10));
+    town.waiting(second).clear();
+    town.holds_deliveries = false;
+    for number in 0..100 {
+        town.say(ALICE, carol, &format!("{number}"));
+        town.pass(Duration::from_secs(10));
+    }
+    assert!(!town.residents[second].texts(&bob).contains(&"first".to_owned()), "its copy was lost");
+    town.say(ALICE, bob, "second");
+    town.pass(MINUTE * 2);
+    let texts = town.residents[second].texts(&bob);
+    assert!(texts.contains(&"first".to_owned()), "{texts:?}");
+}
+
 /// What was said while somebody was blocked is not missing afterwards, on whichever of their devices.
 #[test]
 fn what_was_said_while_blocked_is_not_asked_for() {
