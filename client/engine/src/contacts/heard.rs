@@ -204,7 +204,7 @@ mod tests {
             let hash = ChainHash::from_bytes([7; 32]);
             let (mut sent, mut waiting) = (1_000, Vec::new());
             for (sequence, (pause, is_late, clock)) in (1..).zip(written) {
-                sent += pause;
+                sent = pause.saturating_add(sent);
                 waiting.push((Counted { sequence, previous: hash, hash, sent: Timestamp(sent) }, is_late == 0, clock));
             }
             let mut heard = Heard::new(DeviceId::try_from(1).expect("a number"));
