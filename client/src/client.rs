@@ -1,5 +1,5 @@
 //! A client, as programs hold it. Implements spec/23-client-driver.md §23.1.
-use std::{collections::HashMap, collections::VecDeque, path::Path, time::Duration};
+use std::{collections::HashMap, collections::VecDeque, time::Duration};
 
 use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
@@ -19,7 +19,7 @@ use crate::{
     Cursor, Event,
     clock::Clock,
     driver::{Answer, CommandFailed, Condition, Down, Driver, Options, Request},
-    store::{EncryptedStore, Finding, OpenError, Protection, Reader, StoreError, Unlock},
+    store::{EncryptedStore, Finding, OpenError, Profile, Protection, Reader, StoreError, Unlock},
 };
 
 /// One device of one account, at work: a task of its own connects, sends and receives until the last handle is gone. Cheap to clone.
@@ -85,14 +85,14 @@ impl Client {
     /// # Errors
     /// [`OpenClientError`].
     pub async fn create(
-        path: &Path,
+        profile: impl Into<Profile>,
         protection: Protection,
         account: NewAccount,
         options: Options,
     ) -> Result<(Self, Zeroizing<String>), OpenClientError> {
         let now = Clock::from(Timestamp::EPOCH).now();
         let Created { engine, words } = Engine::create(account, options.engine, now, &mut UnwrapErr(SysRng))?;
-        let store = EncryptedStore::create(path, protection).await?;
+        let store = EncryptedStore::create(profile, protection).await?;
         let client = Self::start(engine, store, options).await.map_err(OpenClientError::NotStored)?;
         Ok((client, words))
     }
@@ -101,8 +101,8 @@ impl Client {
     ///
     /// # Errors
     /// [`OpenClientError`].
-    pub async fn open(path: &Path, unlock: Unlock, options: Options) -> Result<Self, OpenClientError> {
-        let mut store = EncryptedStore::open(path, unlock).await?;
+    pub async fn open(profile: impl Into<Profile>, unlock: Unlock, options: Options) -> Result<Self, OpenClientError> {
+        let mut store = EncryptedStore::open(profile, unlock).await?;
         let records = store.load().await.map_err(OpenError::from)?;
         let engine = Engine::load(&records, options.engine)?.ok_or(OpenClientError::Empty)?;
         drop(records);

@@ -3,10 +3,11 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use waxwing_client::{Client, Cursor, Event, Options, engine::MessageText, store::Unlock};
+//! use waxwing_client::{Client, Cursor, Event, Options, engine::MessageText, store::{Profile, Unlock}};
 //!
 //! // An echo bot: it goes on where it stopped, and answers each message once it was stored.
-//! let client = Client::open("profile".as_ref(), Unlock::None, Options::default()).await?;
+//! let profile = Profile::new("/var/lib/echo/profile").noted_in("/var/lib/echo-state");
+//! let client = Client::open(profile, Unlock::None, Options::default()).await?;
 //! let reader = client.reader();
 //! let mut events = client.events(reader.acknowledged("echo").await?.unwrap_or(Cursor::START));
 //! while let Some((cursor, event)) = events.next().await? {

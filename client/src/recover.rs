@@ -4,7 +4,7 @@
 //! words ─▶ account id ─▶ its key server: the newest manifest, verified under that id ─▶ the next generation, with this device alone
 //! ```
 //! Invariant: nothing is made before the account was found, so that a wrong word or a server that is away leaves no profile behind.
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
@@ -22,7 +22,7 @@ use waxwing_wire::{
 use crate::{
     Client, OpenClientError, Options,
     clock::Clock,
-    store::{EncryptedStore, Protection},
+    store::{EncryptedStore, Profile, Protection},
 };
 
 /// Why an account does not go on here. Nothing was changed anywhere, but for [`Self::Open`], which says what there is.
@@ -65,7 +65,7 @@ impl Client {
     /// # Errors
     /// [`RecoverClientError`].
     pub async fn recover(
-        path: &Path,
+        profile: impl Into<Profile>,
         protection: Protection,
         words: &str,
         account: NewAccount,
@@ -79,7 +79,7 @@ impl Client {
             RecoverError::Deleted => RecoverClientError::Deleted,
             error => RecoverClientError::Refused(error),
         })?;
-        let store = EncryptedStore::create(path, protection).await.map_err(OpenClientError::from)?;
+        let store = EncryptedStore::create(profile, protection).await.map_err(OpenClientError::from)?;
         Ok(Self::start(engine, store, options).await.map_err(OpenClientError::NotStored)?)
     }
 }

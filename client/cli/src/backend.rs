@@ -123,10 +123,10 @@ pub async fn open(folder: &Path, globals: &Globals) -> Result<Client, NotOpened>
     let source = globals.passphrase();
     let settings = Settings::load(folder)?;
     let given = source.unlock(Need::IfThere)?;
-    match Client::open(folder, given, settings.options()).await {
+    match Client::open(profile::noted(folder), given, settings.options()).await {
         Err(OpenClientError::Profile(OpenError::PassphraseNeeded)) => {
             let asked = source.unlock(Need::Yes)?;
-            Client::open(folder, asked, settings.options()).await.map_err(NotOpened::of)
+            Client::open(profile::noted(folder), asked, settings.options()).await.map_err(NotOpened::of)
         }
         opened => opened.map_err(NotOpened::of),
     }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use waxwing_client::{Options, engine::Settings as EngineSettings, store::Unlock};
+use waxwing_client::{
+    Options,
+    engine::Settings as EngineSettings,
+    store::{Profile, Unlock},
+};
 use waxwing_wire::sealed::Passphrase;
 use zeroize::Zeroizing;
 
@@ -79,10 +83,23 @@ pub fn folder(profile: &str) -> Result<PathBuf, ApiError> {
 /// # Errors
 /// If there is no home.
 pub fn data() -> Result<PathBuf, ApiError> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
     let data = data.ok_or_else(|| ApiError::new(Code::System, "there is no HOME: name a folder, like -p ./alice"))?;
     Ok(data.join("waxwing"))
+}
+
+/// The profile in this folder, noted in the user's state. Without a home there is no note.
+#[must_use]
+pub fn noted(folder: &Path) -> Profile {
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    match state {
+        Some(state) => Profile::new(folder).noted_in(state.join("waxwing/saves")),
+        None => Profile::new(folder),
+    }
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Whether somebody is to be asked for a passphrase.

@@ -45,6 +45,13 @@ pub enum OpenError {
         /// The newest that is known here.
         known: i64,
     },
+    /// This machine has had a newer state of the profile: the folder was put back from a copy, or is one, or lost the end of its journal.
+    /// What was sent since is not in it, so that going on would use message keys twice. [`EncryptedStore::open_archive`] reads it; make a new
+    /// device.
+    ///
+    /// [`EncryptedStore::open_archive`]: super::EncryptedStore::open_archive
+    #[error("the profile is older than what this machine has had of it: it was put back from a copy, or is one")]
+    PutBack,
     /// A change of layout was begun and not finished, or is not the one that this program knows: go back to the copy that was made
     /// before it.
     #[error("the change to layout {0} is unfinished or another than this program's: restore the copy made before it")]

@@ -11,7 +11,11 @@ impl EncryptedStore {
     /// Applies a batch and what is told of it in one transaction; the newest event is told apart, if there is one.
     pub(crate) async fn save_with(&mut self, batch: &Batch, events: &[Event]) -> Result<Option<Cursor>, StoreError> {
         let saved = write::save(self.writer.connection().await?, batch, events).await;
-        self.writer.settle(saved)
+        let saved = self.writer.settle(saved)?;
+        if let (Some(note), Some(saves)) = (&self.note, saved.saves) {
+            note.follow(saves);
+        }
+        Ok(saved.event)
     }
 
     /// Whether something can be written: writes a number that says nothing.

@@ -15,12 +15,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OpenError, threads::Threads};
+use super::{OpenError, Profile, threads::Threads};
 
 /// A folder that this process holds alone, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Where this machine notes how far profiles have come.
+    pub(super) notes: Option<PathBuf>,
     _lock: File,
     /// Of its connections.
     pub(super) threads: Threads,
@@ -28,17 +30,17 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes it, if it is not there.
-    pub(super) fn make(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn make(profile: &Profile) -> Result<Self, OpenError> {
         use std::os::unix::fs::DirBuilderExt as _;
         let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(path)?;
-        Self::hold(path)
+        builder.recursive(true).mode(0o700).create(&profile.folder)?;
+        Self::hold(profile)
     }
 
     /// Takes the lock of a folder that has a key file; without one nothing is made there.
-    pub(super) fn existing(path: &Path) -> Result<Self, OpenError> {
-        match fs::metadata(path.join(KEY)) {
-            Ok(file) if file.is_file() => Self::hold(path),
+    pub(super) fn existing(profile: &Profile) -> Result<Self, OpenError> {
+        match fs::metadata(profile.folder.join(KEY)) {
+            Ok(file) if file.is_file() => Self::hold(profile),
             Ok(_) => Err(OpenError::NotAProfile),
             Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::NotADirectory => {
                 Err(OpenError::NotAProfile)
@@ -47,12 +49,12 @@ impl Folder {
         }
     }
 
-    fn hold(path: &Path) -> Result<Self, OpenError> {
+    fn hold(profile: &Profile) -> Result<Self, OpenError> {
         // SQLite is told a path once and opens more files beside it later; a changed working folder shall not matter.
-        let path = path.canonicalize()?;
+        let path = profile.folder.canonicalize()?;
         let lock = private().create(true).truncate(false).open(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock, threads: Threads::new() }),
+            Ok(()) => Ok(Self { path, notes: profile.notes.clone(), _lock: lock, threads: Threads::new() }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }

@@ -14,7 +14,11 @@ pub(super) const LAYOUTS: &[Layout] = &[
     (1, "tables", include_str!("migrations/0001_tables.sql")),
     (2, "search", include_str!("migrations/0002_search.sql")),
     (3, "events", include_str!("migrations/0003_events.sql")),
+    (4, "epoch", include_str!("migrations/0004_epoch.sql")),
 ];
+
+/// The first that says how far the profile has come.
+pub(super) const EPOCH: i64 = 4;
 
 /// Number, name, SQL.
 pub(super) type Layout = (i64, &'static str, &'static str);
@@ -80,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        EncryptedStore, Protection, Search, Unlock,
+        EncryptedStore, Profile, Protection, Search, Unlock,
         folder::{self, DATABASE, Folder},
         open, write,
     };
@@ -91,10 +95,11 @@ mod tests {
         LAYOUTS[0],
         LAYOUTS[1],
         LAYOUTS[2],
-        (4, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
+        LAYOUTS[3],
+        (5, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
     ];
     const LATER: &[Layout] =
-        &[LAYOUTS[0], LAYOUTS[1], LAYOUTS[2], (4, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
+        &[LAYOUTS[0], LAYOUTS[1], LAYOUTS[2], LAYOUTS[3], (5, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
 
     fn messages() -> Vec<StoredMessage> {
         use waxwing_wire::{
@@ -131,7 +136,7 @@ mod tests {
     }
 
     async fn open_with(path: &Path, layouts: &[Layout]) -> Result<EncryptedStore, OpenError> {
-        let (folder, key) = open::unlock_folder(path, Unlock::None).await?;
+        let (folder, key) = open::unlock_folder(&path.into(), Unlock::None).await?;
         EncryptedStore::unlocked(folder, &key, layouts).await
     }
 
@@ -146,7 +151,7 @@ mod tests {
             }
             let layouts = &LAYOUTS[..usize::try_from(*layout).unwrap()];
             EncryptedStore::create(&path, Protection::None).await.unwrap().close().await.unwrap();
-            let (folder, key) = open::unlock_folder(&path, Unlock::None).await.unwrap();
+            let (folder, key) = open::unlock_folder(&Profile::new(&path), Unlock::None).await.unwrap();
             folder.empty(DATABASE).unwrap();
             let mut connection = open::connect(&folder, DATABASE, &key).await.unwrap();
             migrate(&mut connection, layouts).await.unwrap();
@@ -189,10 +194,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_of_layout_that_fails_changes_nothing_and_leaves_a_copy() {
-        let folder = copy("3");
+        let folder = copy("4");
         let before = database(folder.path());
         assert!(open_with(folder.path(), BROKEN).await.is_err());
-        assert!(fs::read(folder.path().join(folder::copy_name(3))).unwrap() == before);
+        assert!(fs::read(folder.path().join(folder::copy_name(4))).unwrap() == before);
         let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
         assert_eq!(store.page(&messages()[0].conversation, None, 10).await.unwrap().len(), 3);
         assert_eq!(store.check().await.unwrap(), []);
@@ -200,31 +205,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_layout_is_refused_by_name() {
-        let folder = copy("3");
+        let folder = copy("4");
         open_with(folder.path(), LATER).await.unwrap().close().await.unwrap();
         let before = database(folder.path());
         let refused = open_with(folder.path(), LAYOUTS).await.err();
-        assert_eq!(refused, Some(OpenError::Newer { found: 4, known: 3 }));
+        assert_eq!(refused, Some(OpenError::Newer { found: 5, known: 4 }));
         assert!(database(folder.path()) == before);
-        assert!(folder.path().join(folder::copy_name(3)).exists(), "a refusal keeps the copy");
+        assert!(folder.path().join(folder::copy_name(4)).exists(), "a refusal keeps the copy");
         open_with(folder.path(), LATER).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_layout_that_is_half_there_is_refused() {
         for spoil in [
-            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 3",
-            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 3",
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 4",
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 4",
         ] {
-            let folder = copy("3");
+            let folder = copy("4");
             {
-                let (held, key): (Folder, _) = open::unlock_folder(folder.path(), Unlock::None).await.unwrap();
+                let (held, key): (Folder, _) = open::unlock_folder(&folder.path().into(), Unlock::None).await.unwrap();
                 let mut connection = open::connect(&held, DATABASE, &key).await.unwrap();
                 sqlx::query(spoil).execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
             }
             let before = database(folder.path());
-            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(3)), "{spoil}");
+            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(4)), "{spoil}");
             assert!(database(folder.path()) == before);
         }
     }

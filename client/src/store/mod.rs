@@ -7,6 +7,7 @@
 //! Invariants: no byte of a person's is in a file in the clear, not for a moment; what was reported saved is there after a crash;
 //! the only module of the crate that knows SQL.
 //! Not here: what the records mean (the engine), passphrases' prompts (the command line).
+mod epoch;
 mod error;
 mod events;
 mod export;
@@ -15,6 +16,7 @@ mod key;
 mod layout;
 mod maintain;
 mod open;
+mod profile;
 mod read;
 mod repair;
 mod row;
@@ -32,6 +34,8 @@ pub use self::{
     error::{OpenError, StoreError},
     key::{Protection, Unlock},
     maintain::Finding,
+    open::Archive,
+    profile::Profile,
     read::{Around, Reader},
     repair::Salvage,
     search::{Hit, Search, Snippet},
@@ -44,6 +48,7 @@ pub struct EncryptedStore {
     // Closed before the folder is let go.
     writer: writer::Writer,
     reader: Reader,
+    note: Option<epoch::Note>,
     folder: folder::Folder,
 }
 
@@ -60,10 +65,13 @@ impl EncryptedStore {
     /// # Errors
     /// [`StoreError`]; nothing that was saved is lost.
     pub async fn close(self) -> Result<(), StoreError> {
-        let Self { writer, reader, folder } = self;
+        let Self { writer, reader, note, folder } = self;
         reader.pool.close().await;
         let closed = writer.close().await;
         folder.threads.ended().await;
+        if let Some(note) = note {
+            note.keep();
+        }
         drop(folder);
         closed
     }

@@ -1,19 +1,20 @@
 //! Making and opening a profile. Implements spec/21-client-store.md §21.1 to §21.3.
 //!
 //! ```text
-//! lock ─▶ key file ─▶ look (reads only) ─▶ copy, if the layout is an older one ─▶ migrate ─▶ writer, readers
+//! lock ─▶ key file ─▶ look (reads only) ─▶ note ─▶ copy, if the layout is an older one ─▶ migrate ─▶ writer, readers
 //! ```
 //! Invariants: nothing is written before everything was found to be ours and whole; a database is never there without its
 //! encryption, not even empty.
-use std::{fs, io::Read as _, path::Path, time::Duration};
+use std::{fs, io::Read as _, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqliteConnection,
+    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
 use super::{
-    EncryptedStore, OpenError, Protection, Reader, Unlock,
+    EncryptedStore, OpenError, Profile, Protection, Reader, Unlock,
+    epoch::{Epoch, Note},
     folder::{self, DAMAGED, DATABASE, Folder, KEY, NEXT},
     key::StoreKey,
     layout::{self, LAYOUTS, Layout},
@@ -27,8 +28,11 @@ impl EncryptedStore {
     /// # Errors
     /// [`OpenError::Exists`] and [`OpenError::Locked`]: choose another folder. [`OpenError::Memory`], [`OpenError::Full`],
     /// [`OpenError::Io`].
-    pub async fn create(path: &Path, protection: Protection) -> Result<Self, OpenError> {
-        let folder = Folder::make(path)?;
+    pub async fn create(profile: impl Into<Profile>, protection: Protection) -> Result<Self, OpenError> {
+        let profile = profile.into();
+        // Before there is a profile that cannot be opened.
+        profile.notes.as_deref().map(Note::make_folder).transpose()?;
+        let folder = Folder::make(&profile)?;
         if folder.has(KEY) || folder.has(DATABASE) {
             return Err(OpenError::Exists);
         }
@@ -44,8 +48,8 @@ impl EncryptedStore {
     ///
     /// # Errors
     /// [`OpenError`], which says what to do. Nothing was changed then.
-    pub async fn open(path: &Path, unlock: Unlock) -> Result<Self, OpenError> {
-        let (folder, key) = unlock_folder(path, unlock).await?;
+    pub async fn open(profile: impl Into<Profile>, unlock: Unlock) -> Result<Self, OpenError> {
+        let (folder, key) = unlock_folder(&profile.into(), unlock).await?;
         Self::unlocked(folder, &key, LAYOUTS).await
     }
 
@@ -54,15 +58,20 @@ impl EncryptedStore {
     ///
     /// # Errors
     /// As [`Self::open`]; the old passphrase holds then.
-    pub async fn change_protection(path: &Path, unlock: Unlock, protection: Protection) -> Result<(), OpenError> {
-        let (folder, key) = unlock_folder(path, unlock).await?;
+    pub async fn change_protection(
+        profile: impl Into<Profile>,
+        unlock: Unlock,
+        protection: Protection,
+    ) -> Result<(), OpenError> {
+        let (folder, key) = unlock_folder(&profile.into(), unlock).await?;
         let file = blocking(move || key.to_file(&protection)).await?;
         Ok(folder.replace(KEY, &file)?)
     }
 
     pub(super) async fn unlocked(folder: Folder, key: &StoreKey, layouts: &[Layout]) -> Result<Self, OpenError> {
         finish_replacement(&folder)?;
-        let found = look(&folder, DATABASE, key, layouts).await?;
+        let (found, epoch) = look(&folder, DATABASE, key, layouts).await?;
+        let note = note(&folder, epoch.as_ref())?;
         folder.make_private()?;
         let newest = layouts.last().map(|(number, ..)| *number).unwrap_or_default();
         if found < newest {
@@ -76,20 +85,69 @@ impl EncryptedStore {
             // The layout was read before: the copy made for it has served.
             forget_copies(&folder)?;
         }
-        let writer = Writer::open(options(&folder, DATABASE, key)).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(0).idle_timeout(None);
-        let readers = readers.max_lifetime(None).test_before_acquire(false).before_acquire(|connection, _| {
-            // One that met a damaged page reads nothing any more; another one reads what is whole.
-            Box::pin(async { Ok(sqlx::query(statements::APPLICATION).execute(connection).await.is_ok()) })
-        });
-        let readers = readers.connect_lazy_with(options(&folder, DATABASE, key).pragma("query_only", "ON"));
-        Ok(Self { writer, reader: Reader { pool: readers }, folder })
+        let mut writer = Writer::open(options(&folder, DATABASE, key)).await?;
+        let note = match note {
+            None if folder.notes.is_some() && newest >= layout::EPOCH => {
+                let read = Epoch::read(writer.connection().await?).await;
+                self::note(&folder, Some(&writer.settle(read)?))?
+            }
+            note => note,
+        };
+        let reader = Reader { pool: readers(&folder, key) };
+        Ok(Self { writer, reader, note, folder })
+    }
+
+    /// Reads a profile that was put back ([`OpenError::PutBack`]), so that its messages can be had; nothing is written, and nothing is
+    /// ever sent from it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_archive(profile: impl Into<Profile>, unlock: Unlock) -> Result<Archive, OpenError> {
+        let (folder, key) = unlock_folder(&profile.into(), unlock).await?;
+        look(&folder, DATABASE, &key, LAYOUTS).await?;
+        let reader = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(looking(&folder, DATABASE, &key));
+        Ok(Archive { reader: Reader { pool: reader }, folder })
     }
 }
 
+/// A profile that is only read.
+#[derive(Debug)]
+pub struct Archive {
+    reader: Reader,
+    folder: Folder,
+}
+
+impl Archive {
+    /// Messages, counts and the export.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Lets it go.
+    pub async fn close(self) {
+        self.reader.pool.close().await;
+        self.folder.threads.ended().await;
+    }
+}
+
+/// Takes the note of a profile, if there is one to take and its number is known.
+fn note(folder: &Folder, epoch: Option<&Epoch>) -> Result<Option<Note>, OpenError> {
+    folder.notes.as_deref().zip(epoch).map(|(notes, epoch)| Note::take(notes, epoch)).transpose()
+}
+
+fn readers(folder: &Folder, key: &StoreKey) -> SqlitePool {
+    let readers = SqlitePoolOptions::new().max_connections(READERS).min_connections(0).idle_timeout(None);
+    let readers = readers.max_lifetime(None).test_before_acquire(false).before_acquire(|connection, _| {
+        // One that met a damaged page reads nothing any more; another one reads what is whole.
+        Box::pin(async { Ok(sqlx::query(statements::APPLICATION).execute(connection).await.is_ok()) })
+    });
+    readers.connect_lazy_with(options(folder, DATABASE, key).pragma("query_only", "ON"))
+}
+
 /// Takes the lock and the key.
-pub(super) async fn unlock_folder(path: &Path, unlock: Unlock) -> Result<(Folder, StoreKey), OpenError> {
-    let folder = Folder::existing(path)?;
+pub(super) async fn unlock_folder(profile: &Profile, unlock: Unlock) -> Result<(Folder, StoreKey), OpenError> {
+    let folder = Folder::existing(profile)?;
     let mut file = Vec::new();
     fs::File::open(folder.file(KEY))?.take(MOST_KEY).read_to_end(&mut file)?;
     let file = zeroize::Zeroizing::new(file);
@@ -118,8 +176,13 @@ pub(super) fn finish_replacement(folder: &Folder) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether it is ours, whole and not newer than this program; which layout it has.
-async fn look(folder: &Folder, name: &str, key: &StoreKey, layouts: &[Layout]) -> Result<i64, OpenError> {
+/// Whether it is ours, whole and not newer than this program; which layout it has, and how far it has come, if it says so.
+async fn look(
+    folder: &Folder,
+    name: &str,
+    key: &StoreKey,
+    layouts: &[Layout],
+) -> Result<(i64, Option<Epoch>), OpenError> {
     let mut beginning = [0; 16];
     match fs::File::open(folder.file(name)).and_then(|mut file| file.read_exact(&mut beginning)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::NoDatabase),
@@ -129,9 +192,15 @@ async fn look(folder: &Folder, name: &str, key: &StoreKey, layouts: &[Layout]) -
         Ok(()) => {}
     }
     let mut connection = looking(folder, name, key).connect().await?;
-    let found = layout::known(&mut connection, layouts).await;
+    let found = seen(&mut connection, layouts).await;
     connection.close().await?;
     found
+}
+
+async fn seen(connection: &mut SqliteConnection, layouts: &[Layout]) -> Result<(i64, Option<Epoch>), OpenError> {
+    let layout = layout::known(connection, layouts).await?;
+    let epoch = if layout < layout::EPOCH { None } else { Some(Epoch::read(connection).await?) };
+    Ok((layout, epoch))
 }
 
 /// For a connection that only reads, and leaves nothing behind: where no journal is left there is nothing to read beside the file,

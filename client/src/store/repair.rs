@@ -6,14 +6,12 @@
 //! ```
 //! Invariants: the damaged database is only read, and kept; the new one takes its place whole or not at all; a row is taken as it
 //! was authenticated, or not at all.
-use std::path::Path;
-
 use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _, sqlite::SqliteRow,
 };
 
 use super::{
-    EncryptedStore, OpenError, StoreError, Unlock,
+    EncryptedStore, OpenError, Profile, StoreError, Unlock,
     folder::{DATABASE, Folder, NEXT, SALVAGE},
     key::StoreKey,
     open, statements,
@@ -42,8 +40,8 @@ impl EncryptedStore {
     ///
     /// # Errors
     /// As [`Self::open`]. [`OpenError::Damaged`]: nothing reads. The profile is as it was then.
-    pub async fn repair(path: &Path, unlock: Unlock) -> Result<Salvage, OpenError> {
-        let (folder, key) = open::unlock_folder(path, unlock).await?;
+    pub async fn repair(profile: impl Into<Profile>, unlock: Unlock) -> Result<Salvage, OpenError> {
+        let (folder, key) = open::unlock_folder(&profile.into(), unlock).await?;
         open::finish_replacement(&folder)?;
         if !folder.has(DATABASE) {
             return Err(OpenError::NoDatabase);
@@ -66,6 +64,9 @@ impl EncryptedStore {
 
 async fn copy(source: &mut Source<'_>, folder: &Folder, key: &StoreKey) -> Result<Salvage, OpenError> {
     let mut target = open::connect(folder, SALVAGE, key).await?;
+    // Of an older layout, or damaged: then it is as a profile that is opened here for the first time.
+    let epoch = source.rows(statements::EPOCH, (0, 0)).await.unwrap_or_default();
+    add(&mut target, salvage::SET_EPOCH, &epoch).await?;
     let accounts = (salvage::LAST_ACCOUNT, salvage::ACCOUNTS, salvage::ADD_ACCOUNT);
     table(source, &mut target, accounts).await?;
     let records = (salvage::LAST_RECORD, salvage::RECORDS, salvage::ADD_RECORD);

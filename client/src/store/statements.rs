@@ -17,6 +17,9 @@ pub(super) const PUT: &str = "INSERT INTO record (kind, key, value) VALUES (?, ?
      ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value";
 pub(super) const DELETE: &str = "DELETE FROM record WHERE kind = ? AND key = ?";
 
+pub(super) const EPOCH: &str = "SELECT profile, saves FROM epoch WHERE one = 1";
+pub(super) const NEXT_EPOCH: &str = "UPDATE epoch SET saves = saves + 1 WHERE one = 1 RETURNING saves";
+
 pub(super) const ADD_ACCOUNT: &str = "INSERT INTO account (id, rank) VALUES (?, ?) ON CONFLICT DO NOTHING";
 pub(super) const ACCOUNT: &str = "SELECT number, rank FROM account WHERE id = ?";
 pub(super) const ADD_MESSAGE: &str = "INSERT INTO message \
@@ -176,6 +179,7 @@ pub(super) mod salvage {
     pub(in crate::store) const MESSAGES: &str = "SELECT number, conversation, author, id, device, sequence, sent, stored, \
          state, theirs, unspaced, text, content, cut FROM message WHERE number BETWEEN ?1 AND ?2";
     pub(in crate::store) const MARKERS: &str = "SELECT conversation, device, sequence FROM marker";
+    pub(in crate::store) const SET_EPOCH: &str = "UPDATE epoch SET profile = ?, saves = ? WHERE one = 1";
     pub(in crate::store) const ADD_MARKER: &str =
         "INSERT INTO marker (conversation, device, sequence) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
     pub(in crate::store) const ADD_ACCOUNT: &str =
@@ -204,6 +208,8 @@ mod tests {
             (CHECKPOINT, &[]),
             (APPLIED, &["SCAN _sqlx_migrations"]),
             (LOAD, &["SCAN record USING INDEX sqlite_autoindex_record_1"]),
+            (EPOCH, &[]),
+            (NEXT_EPOCH, &[]),
             (PUT, &[]),
             (DELETE, &[]),
             (ADD_ACCOUNT, &[]),
@@ -249,6 +255,7 @@ mod tests {
             (salvage::ADD_RECORD, &[]),
             (salvage::ADD_MESSAGE, &[]),
             (salvage::ADD_MARKER, &[]),
+            (salvage::SET_EPOCH, &[]),
         ]
         .into_iter()
         .map(|(text, scans)| (text.into_sql_str(), scans))

@@ -5,25 +5,35 @@ use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
 use waxwing_wire::id::AccountId;
 
-use super::{StoreError, events, row, scripts, statements};
+use super::{StoreError, epoch::Epoch, events, row, scripts, statements};
 use crate::{Cursor, Event};
 
-/// Applies a batch, and keeps what is told of it; the newest event that was told.
+/// What is on stable storage now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Saved {
+    /// The newest event that was told, if any.
+    pub(super) event: Option<Cursor>,
+    /// How many batches there were, ever; none if there was nothing to save.
+    pub(super) saves: Option<u64>,
+}
+
+/// Applies a batch, and keeps what is told of it.
 pub(super) async fn save(
     connection: &mut SqliteConnection,
     batch: &Batch,
     told: &[Event],
-) -> Result<Option<Cursor>, StoreError> {
+) -> Result<Saved, StoreError> {
     if batch.is_empty() && told.is_empty() {
-        return Ok(None);
+        return Ok(Saved { event: None, saves: None });
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
     for write in batch.writes() {
         apply(&mut transaction, write).await?;
     }
-    let newest = events::add(&mut transaction, told).await?;
+    let event = events::add(&mut transaction, told).await?;
+    let saves = Epoch::next(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(newest)
+    Ok(Saved { event, saves: Some(saves) })
 }
 
 async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), StoreError> {

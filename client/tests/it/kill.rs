@@ -12,9 +12,23 @@ use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
+use waxwing_client::store::{EncryptedStore, Profile, Protection, Unlock};
 use waxwing_engine::store::{Batch, Store as _, Table, Write};
 
-use crate::scene::{BOB, create, message, open, record};
+use crate::scene::{BOB, files, message, record};
+
+/// Noted beside it: no end of a process makes it look older than it is (B5).
+fn noted(path: &Path) -> Profile {
+    Profile::new(path).noted_in(path.with_file_name("state"))
+}
+
+async fn create(path: &Path) -> EncryptedStore {
+    EncryptedStore::create(noted(path), Protection::None).await.unwrap()
+}
+
+async fn open(path: &Path) -> EncryptedStore {
+    EncryptedStore::open(noted(path), Unlock::None).await.unwrap()
+}
 
 /// Where the process that saves finds its profile; without it, the test below does nothing.
 const FOLDER: &str = "WAXWING_TEST_SAVES_IN";
@@ -119,10 +133,11 @@ async fn e8_b6_a_batch_is_whole_or_absent_through_sigkill() {
     println!("WAXWING_SEED={seed}");
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
-    create(folder.path()).await.close().await.unwrap();
+    let profile = folder.path().join("profile");
+    create(&profile).await.close().await.unwrap();
     let (mut last, mut unsaid) = (0, 0);
     for kill in 1..=kills {
-        let (mut child, mut lines) = start(command(folder.path()));
+        let (mut child, mut lines) = start(command(&profile));
         let mut reported = 0;
         for _ in 0..1 + rng.next_u64() % 12 {
             reported = heard(&mut lines).unwrap();
@@ -137,14 +152,14 @@ async fn e8_b6_a_batch_is_whole_or_absent_through_sigkill() {
         while let Ok(number) = heard(&mut lines) {
             reported = number;
         }
-        let there = compare(folder.path(), last).await;
+        let there = compare(&profile, last).await;
         assert!(there >= reported, "kill {kill}: {reported} was reported saved, {there} is there");
         assert!(there <= reported + 1, "kill {kill}: nothing is saved that was not asked");
         unsaid += u64::from(there > reported);
         last = there;
     }
     println!("{last} batches, {kills} kills, {unsaid} batches saved and not reported");
-    let mut store = open(folder.path()).await;
+    let mut store = open(&profile).await;
     assert_eq!(store.check().await.unwrap(), []);
     assert!(last > kills, "something was saved");
 }
@@ -152,8 +167,9 @@ async fn e8_b6_a_batch_is_whole_or_absent_through_sigkill() {
 #[tokio::test]
 async fn e8_a_full_disk_refuses_a_batch_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    create(folder.path()).await.close().await.unwrap();
-    let program = command(folder.path());
+    let profile = folder.path().join("profile");
+    create(&profile).await.close().await.unwrap();
+    let program = command(&profile);
     let mut limited = Command::new("sh");
     // Ignored, the signal becomes an error of the write, as a full disk's. Blocks of 512 bytes.
     limited.args(["-c", "trap '' XFSZ; ulimit -f 1200; exec \"$@\"", "sh"]);
@@ -170,10 +186,59 @@ async fn e8_a_full_disk_refuses_a_batch_and_loses_nothing() {
     child.wait().unwrap();
     assert!(saved > 5, "there was room for some: {saved}");
     assert_eq!(failed, format!("{} Full", saved + 1), "it says what is wrong");
-    assert_eq!(compare(folder.path(), 0).await, saved, "what was reported is there, and nothing else");
+    assert_eq!(compare(&profile, 0).await, saved, "what was reported is there, and nothing else");
     // With room again it goes on.
-    let (mut child, mut lines) = start(command(folder.path()));
+    let (mut child, mut lines) = start(command(&profile));
     assert_eq!(heard(&mut lines), Ok(saved + 1));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Run in a process of its own: opens a profile of an older layout, and says so.
+#[tokio::test]
+async fn opens_and_waits_to_be_ended() {
+    let Some(folder) = std::env::var_os(UPGRADED) else { return };
+    println!("saved 0");
+    open(Path::new(&folder)).await.close().await.unwrap();
+    println!("saved 1");
+    std::future::pending::<()>().await;
+}
+
+const UPGRADED: &str = "WAXWING_TEST_UPGRADES";
+
+/// SIGKILL while an older profile gets the newest layout: everything is there when it is opened next.
+#[tokio::test]
+async fn e8_an_upgrade_is_whole_or_absent_through_sigkill() {
+    let (kills, seed) = (variable("WAXWING_KILLS", 100) / 2, variable("WAXWING_SEED", 1));
+    println!("WAXWING_SEED={seed}");
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut left = std::collections::BTreeMap::<Vec<String>, u64>::new();
+    for kill in 0..kills {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("profile");
+        std::fs::create_dir(&profile).unwrap();
+        for (name, bytes) in files(&golden.join(format!("{}", 1 + kill % 3))) {
+            std::fs::write(profile.join(name), bytes).unwrap();
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "kill::opens_and_waits_to_be_ended", "--nocapture"]).env(UPGRADED, &profile);
+        let (mut child, mut lines) = start(command);
+        heard(&mut lines).unwrap();
+        let (begun, wait) = (Instant::now(), Duration::from_micros(rng.next_u64() % 40_000));
+        while begun.elapsed() < wait {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let names = files(&profile).into_keys().filter(|name| !name.ends_with("-shm") && name != "lock");
+        *left.entry(names.collect()).or_default() += 1;
+        let mut store = open(&profile).await;
+        let texts: Vec<_> = store.page(&BOB, None, 9).await.unwrap().into_iter().map(|message| message.text).collect();
+        assert_eq!(texts, ["last", "世界你好", "hello from an older version"], "kill {kill}");
+        assert_eq!(store.check().await.unwrap(), [], "kill {kill}");
+        store.close().await.unwrap();
+    }
+    println!("what was left: {left:#?}");
+    assert!(left.len() > 2, "it was ended in several steps: {left:?}");
 }

@@ -13,5 +13,6 @@ mod damage;
 mod folder;
 mod kill;
 mod plain;
+mod put_back;
 mod reading;
 mod scene;

@@ -206,6 +206,8 @@ codes! {
     UnknownAccount = 1211, "unknown_account", Error;
     /// The account was deleted, which is for ever.
     AccountDeleted = 1212, "account_deleted", Error;
+    /// This machine has had a newer state of the profile: the folder was put back from a copy, or is one.
+    ProfilePutBack = 1213, "profile_put_back", Error;
     /// It is stored, and no server could be reached yet.
     NotConnected = 1301, "not_connected", Queued;
     /// Too often, or too much at once.
@@ -290,6 +292,11 @@ impl From<OpenError> for ApiError {
             OpenError::KeyDamaged | OpenError::NoDatabase | OpenError::HalfMigrated(_) => {
                 (Code::ProfileDamaged, "nothing was changed")
             }
+            OpenError::PutBack => (
+                Code::ProfilePutBack,
+                "going on with it would use message keys twice. `waxwing export FILE` gets its messages out; `waxwing init --restore` with \
+                 another -p makes a new device by the 24 words",
+            ),
             OpenError::Foreign | OpenError::Damaged => {
                 (Code::ProfileDamaged, "`waxwing repair` salvages what can be read, and keeps the damaged file")
             }

@@ -1,10 +1,14 @@
 //! Everything that people wrote, in the clear.
 use std::{
+    fs::File,
     io::{BufWriter, Write},
     path::Path,
 };
 
-use waxwing_client::engine::store::{Position, StoredMessage};
+use waxwing_client::{
+    engine::store::{Position, StoredMessage},
+    store::Reader,
+};
 use waxwing_wire::{
     id::{AccountId, DeviceId},
     time::Timestamp,
@@ -22,20 +26,35 @@ impl Call for Export {
 
     async fn perform(self, service: &Service) -> Result<ExportAnswer, ApiError> {
         let path = Path::new(&self.file);
-        let mut out = BufWriter::new(private_file(path)?);
         let lines = match self.format {
-            ExportFormat::Json => service.client.reader().export(&mut out).await.map_err(ApiError::from),
-            ExportFormat::Text => service.export_text(path, &mut out).await,
+            ExportFormat::Json => export_lines(&service.client.reader(), path).await?,
+            ExportFormat::Text => {
+                let mut out = BufWriter::new(private_file(path)?);
+                let lines = service.export_text(path, &mut out).await;
+                whole(path, out, lines)?
+            }
         };
-        let file = out.into_inner().map_err(|error| system(path, error.error()));
-        let synced = file.and_then(|file| file.sync_all().map_err(|error| system(path, &error)));
-        if lines.is_err() || synced.is_err() {
-            // Half of it would be taken for all of it.
-            let _ = std::fs::remove_file(path);
-        }
-        synced?;
-        Ok(ExportAnswer { file: self.file, lines: lines? })
+        Ok(ExportAnswer { file: self.file, lines })
     }
+}
+
+/// Messages and markers as JSON, into a new file.
+pub(crate) async fn export_lines(reader: &Reader, path: &Path) -> Result<u64, ApiError> {
+    let mut out = BufWriter::new(private_file(path)?);
+    let lines = reader.export(&mut out).await.map_err(ApiError::from);
+    whole(path, out, lines)
+}
+
+/// The file is on stable storage, or is not there.
+fn whole(path: &Path, out: BufWriter<File>, lines: Result<u64, ApiError>) -> Result<u64, ApiError> {
+    let file = out.into_inner().map_err(|error| system(path, error.error()));
+    let synced = file.and_then(|file| file.sync_all().map_err(|error| system(path, &error)));
+    if lines.is_err() || synced.is_err() {
+        // Half of it would be taken for all of it.
+        let _ = std::fs::remove_file(path);
+    }
+    synced?;
+    lines
 }
 
 impl Service {

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use waxwing_client::Client;
 
 pub use self::events::Notes;
+pub(crate) use self::export::export_lines;
 
 /// A client that is open in this process.
 #[derive(Clone, Debug)]

@@ -71,7 +71,7 @@ async fn restore(globals: &Globals, params: &Init, folder: &Path, server: Server
     let words = words()?;
     let (settings, account) = choose(params, server);
     let protection = protection(globals, params)?;
-    let client = Client::recover(folder, protection, &words, account, settings.options()).await?;
+    let client = Client::recover(profile::noted(folder), protection, &words, account, settings.options()).await?;
     drop(words);
     settings.store(folder)?;
     profile::complain(
@@ -125,7 +125,8 @@ async fn make(
     server: ServerLine,
 ) -> Result<(Client, Zeroizing<String>), ApiError> {
     let (settings, account) = choose(params, server);
-    let made = Client::create(folder, protection(globals, params)?, account, settings.options()).await?;
+    let made =
+        Client::create(profile::noted(folder), protection(globals, params)?, account, settings.options()).await?;
     settings.store(folder)?;
     Ok(made)
 }

@@ -1,4 +1,5 @@
 //! What is done here, and how methods are asked.
+mod archive;
 mod chat;
 mod demo;
 mod init;
@@ -24,7 +25,12 @@ use crate::{
 /// Asks a method of whoever answers, and shows the answer.
 pub(crate) async fn ask(globals: &Globals, method: Method) -> Result<Exit, ApiError> {
     let method = complete(method)?;
-    let mut backend = Backend::open(globals).await?;
+    let mut backend = match (Backend::open(globals).await, method.clone()) {
+        (Err(error), Method::Export(params)) if error.code == Code::ProfilePutBack => {
+            return archive::export(globals, params).await;
+        }
+        (opened, _) => opened?,
+    };
     let patience = patience(&method);
     let exit = match method {
         Method::EventsSubscribe(params) => subscribe(&backend, params).await,

@@ -56,6 +56,42 @@ fn whoever_lost_a_device_goes_on_by_the_words_once_the_other_has_agreed() {
     });
 }
 
+/// B5: a profile's folder that was put back is not gone on with; its messages can be had.
+#[test]
+fn b5_a_folder_that_was_put_back_says_so_and_is_still_exported() {
+    let (_servers, alice, bob) = Servers::with_friends();
+    let backup = alice.home().join("backup");
+    copy(&alice.profile(), &backup);
+    alice.asks(&["send", "bob", "after the backup", "--wait", "60"]).json();
+    fs::remove_dir_all(alice.profile()).unwrap();
+    copy(&backup, &alice.profile());
+    for verb in [["send", "bob", "again"].as_slice(), &["history", "bob"], &["daemon"]] {
+        let (name, says) = alice.asks(verb).error(1);
+        assert_eq!(name, "profile_put_back");
+        assert!(says.contains("waxwing export") && says.contains("init --restore"), "{says}");
+    }
+    let file = alice.home().join("out.jsonl");
+    let done = alice.asks(&["export", file.to_str().unwrap()]).json();
+    let lines = fs::read_to_string(&file).unwrap();
+    assert_eq!(done["lines"], lines.lines().count());
+    assert!(lines.contains("\"text\":\"hello\"") && !lines.contains("after the backup"), "{lines}");
+    let text = alice.home().join("out.txt");
+    let (name, says) = alice.asks(&["export", text.to_str().unwrap(), "--format", "text"]).error(2);
+    assert!(name == "invalid_params" && says.contains("JSON"), "{says}");
+    drop(bob);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // Not the daemon's socket.
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 #[test]
 fn words_that_are_wrong_say_which_and_make_nothing() {
     let servers = Servers::start(&["--open"]);
