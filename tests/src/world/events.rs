@@ -97,6 +97,11 @@ impl World {
 
     pub(super) fn perform_one(&mut self, device: DeviceIndex, output: Output) {
         self.print(device, "->", &output);
+        let output = match &mut self.planted {
+            Some(bug) => bug(device, output),
+            None => Some(output),
+        };
+        let Some(output) = output else { return };
         match output {
             Output::Save(batch) => self.save(device, &batch),
             Output::Connect { link, server } => {

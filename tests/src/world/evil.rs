@@ -1,4 +1,8 @@
 //! Servers that lie, and what is watched of message keys.
+use waxwing_engine::{
+    Output,
+    store::{Batch, Record, Table, Write},
+};
 use waxwing_wire::{
     frame::ServerError,
     keyserver::KeyserverReply,
@@ -29,7 +33,27 @@ pub type EvilRelay = Box<dyn FnMut(DeviceIndex, &Delivery) -> Evil>;
 /// Changes what key servers answer.
 pub type EvilKeyserver = Box<dyn FnMut(&mut Result<KeyserverReply, ServerError>)>;
 
+/// Performs an output of a device in the place of the program around its engine: what is given back is done.
+pub type Planted = Box<dyn FnMut(DeviceIndex, Output) -> Option<Output>>;
+
 impl World {
+    /// A device goes on from sessions that it had before, as from a copy of its store.
+    pub fn put_sessions_back(&mut self, device: DeviceIndex, records: Vec<Record>) {
+        self.crash(device);
+        let sessions = records.into_iter().filter(|record| record.table == Table::Session).map(Write::Put);
+        let batch: Batch = sessions.collect();
+        self.devices[device.0].store.save_now(&batch).expect("it takes what it had");
+        self.revive(device);
+    }
+
+    /// Whether every device that is on has taken, and acked, what was in its mailbox.
+    #[must_use]
+    pub fn mailboxes_are_empty(&self) -> bool {
+        let listed = self.people.iter().flat_map(|person| &person.devices);
+        let on = listed.filter(|device| self.devices[device.0].engine.is_some());
+        on.map(|device| self.waiting(*device)).all(|waiting| waiting == 0)
+    }
+
     /// Whether the relays keep a frame back; they may change it, too.
     pub(super) fn is_evil(&mut self, id: ConnectionId, frame: &mut ServerFrame) -> bool {
         let (Some(connection), ServerFrame::Push(RelayPush::Delivery(delivery))) =

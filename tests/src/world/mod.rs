@@ -53,7 +53,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     device::{DeviceIndex, PersonIndex, Told},
-    evil::{Evil, EvilKeyserver, EvilRelay},
+    evil::{Evil, EvilKeyserver, EvilRelay, Planted},
     judge::Verdict,
     observer::{Delivered, Observed, What},
     trouble::Trouble,
@@ -83,6 +83,8 @@ pub struct World {
     pub evil_relay: Option<EvilRelay>,
     /// Key servers are honest if there is none.
     pub evil_keyserver: Option<EvilKeyserver>,
+    /// A bug in everybody's program, to see whether it is found.
+    pub planted: Option<Planted>,
     /// Every envelope that a relay was handed, with the mailbox it is for, if a test wants them.
     pub recorded: Option<Vec<(MailboxId, Vec<u8>)>>,
     /// The number of the last delivery that a test made up.
@@ -131,6 +133,7 @@ impl World {
             injected: 1 << 40,
             evil_relay: None,
             evil_keyserver: None,
+            planted: None,
             unwatched: Vec::new(),
             faults: BTreeMap::new(),
         }

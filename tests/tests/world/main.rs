@@ -11,6 +11,7 @@ mod evil;
 mod flows;
 mod healing;
 mod matrix;
+mod planted;
 mod replay;
 mod seen;
 mod weather;

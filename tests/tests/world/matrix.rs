@@ -170,6 +170,7 @@ fn live_through(class: &Class, seed: u64) -> BTreeMap<&'static str, u64> {
     }
     world.run_for(MINUTE);
     world.judge().assert();
+    assert!(world.run_until(Duration::from_secs(10), World::mailboxes_are_empty), "what was dealt with is acked");
     world.faults
 }
 
