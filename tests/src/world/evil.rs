@@ -1,18 +1,20 @@
 //! Servers that lie, and what is watched of message keys.
 use waxwing_engine::{
-    Output,
+    Joining, Output,
     store::{Batch, Record, Table, Write},
 };
 use waxwing_wire::{
     frame::ServerError,
-    keyserver::KeyserverReply,
+    keyserver::{AccountObjects, KeyserverReply},
+    manifest::Draft,
     padding::Envelope,
     relay::{Delivery, Put, RelayPush, ServerFrame},
+    words::AccountSecret,
 };
 
 use super::{
     Delivered, World,
-    device::{Device, DeviceIndex},
+    device::{Device, DeviceIndex, PersonIndex},
     network::ConnectionId,
 };
 
@@ -37,6 +39,23 @@ pub type EvilKeyserver = Box<dyn FnMut(&mut Result<KeyserverReply, ServerError>)
 pub type Planted = Box<dyn FnMut(DeviceIndex, Output) -> Option<Output>>;
 
 impl World {
+    /// What whoever has somebody's words can sign beside them: a list in the place of their next one, with a device of another account's.
+    pub fn fork(&mut self, of: PersonIndex, ghost: PersonIndex) -> AccountObjects {
+        let now = self.now();
+        let secret = AccountSecret::from_words(&self.people[of.0].words).expect("they are theirs");
+        let account = self.account(of);
+        let mut objects = self.objects(of);
+        let known = objects.verify(&account, now).expect("it is genuine").manifest;
+        let mut draft = Draft::after(&known).expect("there is room");
+        let mut rng = self.fork_rng();
+        let relay = self.engine(self.device(ghost, 0)).own_servers().next().expect("they have a relay").clone();
+        let joining = Joining::new(relay, &mut rng);
+        draft.add(joining.device(draft.place().expect("there is room"))).expect("it joins there");
+        let root = secret.root_key(known.content().generation());
+        objects.manifest = draft.sign(&root, now).expect("it can be signed").encode();
+        objects
+    }
+
     /// A device goes on from sessions that it had before, as from a copy of its store.
     pub fn put_sessions_back(&mut self, device: DeviceIndex, records: Vec<Record>) {
         self.crash(device);

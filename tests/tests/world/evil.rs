@@ -1,11 +1,15 @@
 //! Servers that lie, in whole: what they cannot do, what the person is told, and that all is well once they behave.
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
-use waxwing_engine::Command;
+use waxwing_engine::{Command, CommandError, Verification};
 use waxwing_tests::world::{Evil, Told, What, World};
 use waxwing_wire::keyserver::KeyserverReply;
 
-use crate::seen::{by, lookups};
+use crate::seen::{by, lookups, puts};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -63,6 +67,137 @@ fn b8_prekeys_of_another_device_are_refused() {
     world.evil_keyserver = None;
     let account = world.account(alice);
     assert!(world.run_until(MINUTE * 3, |world| world.is_told(b, Told::Request(account))));
+}
+
+/// B8: bundles of another account, with its own objects or under Bob's, open no session with Bob.
+#[test]
+fn b8_prekeys_of_another_account_are_refused() {
+    for whole in [false, true] {
+        let mut world = World::new(41, 1);
+        let (alice, bob, mallory) = (world.person(1), world.person(1), world.person(1));
+        let (a, b) = (world.device(alice, 0), world.device(bob, 0));
+        let links = [mallory, bob].map(|person| world.make_link(person));
+        world.run_for(MINUTE);
+        let bobs = world.objects(bob).recovery_key;
+        let (seen, swapped) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
+        let (kept, count) = (Rc::clone(&seen), Rc::clone(&swapped));
+        world.evil_keyserver = Some(Box::new(move |reply| {
+            let Ok(KeyserverReply::Bundles(bundles)) = reply else { return };
+            if bundles.account.recovery_key != bobs {
+                kept.replace(Some(bundles.clone()));
+            } else if let Some(other) = kept.borrow().as_ref() {
+                count.set(count.get() + 1);
+                bundles.bundles.clone_from(&other.bundles);
+                if whole {
+                    bundles.account.clone_from(&other.account);
+                }
+            }
+        }));
+        let [to_mallory, to_bob] = links;
+        world.command(a, Command::Add { link: to_mallory }).expect("a link");
+        world.say(a, mallory, "hello");
+        world.run_for(MINUTE);
+        assert!(seen.borrow().is_some());
+        world.command(a, Command::Add { link: to_bob }).expect("a link");
+        world.say(a, bob, "for Bob");
+        world.run_for(MINUTE * 2);
+        assert!(swapped.get() > 0);
+        assert_eq!(puts(&world, a, bob), [], "nothing was sealed for Bob");
+        world.evil_keyserver = None;
+        let account = world.account(alice);
+        assert!(world.run_until(MINUTE * 3, |world| world.is_told(b, Told::Request(account))));
+    }
+}
+
+/// B8: a generation that is over does not come back: not its devices, and not to a device that has yet to hear of the newer one.
+#[test]
+fn b8_a_generation_that_is_over_is_not_gone_back_to() {
+    let mut world = World::new(42, 1);
+    let (alice, bob) = world.two_friends(2, 1);
+    world.talk_until_usual(alice, bob);
+    let (a, other) = (world.device(alice, 0), world.device(alice, 1));
+    let account = world.account(bob);
+    let (old, lost) = (world.objects(bob), world.engine(world.device(bob, 0)).mailbox_id());
+    world.switch_off(other);
+    let new = world.recover(bob);
+    let link = world.make_link(alice);
+    world.command(new, Command::Add { link }).expect("a link");
+    world.say(new, alice, "it is me");
+    assert!(world.run_until(MINUTE * 5, |world| world.is_told(a, Told::IdentityChanged(account))));
+    world.command(a, Command::AcceptIdentity { account }).expect("it changed");
+    world.run_for(MINUTE);
+
+    let rolled = Rc::new(Cell::new(0));
+    let count = Rc::clone(&rolled);
+    world.evil_keyserver = Some(Box::new(move |reply| {
+        let objects = match reply {
+            Ok(KeyserverReply::Account(objects)) => objects,
+            Ok(KeyserverReply::Bundles(bundles)) => &mut bundles.account,
+            _ => return,
+        };
+        if objects.recovery_key == old.recovery_key {
+            objects.clone_from(&old);
+            count.set(count.get() + 1);
+        }
+    }));
+    world.forget_observed();
+    world.switch_on(other);
+    assert!(world.run_until(MINUTE * 5, |world| world.is_told(other, Told::IdentityChanged(account))));
+    world.command(other, Command::AcceptIdentity { account }).expect("each device asks for itself");
+    // Her key is refused, so that she looks where he is.
+    assert!(world.end_lane(new, 1));
+    for device in [a, other] {
+        world.say(device, bob, "to the new one");
+        world.run_for(MINUTE * 3);
+    }
+    assert!(rolled.get() > 0, "it was asked");
+    let to_lost = |what: &What| matches!(what, What::Put { mailbox, .. } if *mailbox == lost);
+    assert!(world.observed().iter().all(|seen| !to_lost(&seen.what)), "nothing goes to what is over");
+    let changes = world.told(a).iter().filter(|told| **told == Told::IdentityChanged(account)).count();
+    assert_eq!(changes, 1, "and nobody is asked about it again");
+    world.evil_keyserver = None;
+    world.settle();
+    world.judge().assert();
+}
+
+/// B8: whoever has Bob's words signs another list beside his, which a key server shows to Alice alone. Bob's own words give it away: she is
+/// told, and cannot mark him as verified.
+#[test]
+fn b8_a_fork_shows_with_what_the_other_says() {
+    let mut world = World::new(43, 1);
+    let (alice, bob) = world.two_friends(1, 1);
+    let mallory = world.person(1);
+    world.talk_until_usual(alice, bob);
+    let (a, b) = (world.device(alice, 0), world.device(bob, 0));
+    let account = world.account(bob);
+    let forked = world.fork(bob, mallory);
+    let shown = Rc::new(Cell::new(0));
+    let count = Rc::clone(&shown);
+    world.evil_keyserver = Some(Box::new(move |reply| {
+        let objects = match reply {
+            Ok(KeyserverReply::Account(objects)) => objects,
+            Ok(KeyserverReply::Bundles(bundles)) => &mut bundles.account,
+            _ => return,
+        };
+        // Bob's own device publishes, and does not ask.
+        if objects.recovery_key == forked.recovery_key {
+            objects.clone_from(&forked);
+            count.set(count.get() + 1);
+        }
+    }));
+    world.link(bob, 1);
+    // He has two devices now. What he says names that list; the key server has another one for her.
+    world.say(b, alice, "one");
+    world.run_for(MINUTE * 5);
+    assert!(shown.get() > 0);
+    world.say(a, bob, "two");
+    world.run_for(MINUTE * 5);
+    world.say(b, alice, "three");
+    world.run_for(MINUTE * 5);
+    assert!(world.is_told(a, Told::Fork(account)), "{:?}", world.told(a));
+    let verify = Command::SetVerified { account, verification: Verification::Verified };
+    assert_eq!(world.command(a, verify), Err(CommandError::Forked));
+    assert!(world.shows(a, bob, "three"), "they go on talking");
 }
 
 /// E6, B2: what a relay keeps back from one device is missed with the next message, said, and asked for; it is shown in its place.

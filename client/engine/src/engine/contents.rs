@@ -12,7 +12,7 @@ use crate::{
     outbox::{Audience, Entry, Route},
     random,
     sessions::Device,
-    store::{StoredMessage, Write},
+    store::{StoredMessage, Write, sequence_in},
 };
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
             id,
             author: self.own.account(),
             device: self.own.device,
-            sequence,
+            sequence: sequence_in(self.own.manifest.content().generation(), sequence),
             sent,
             stored: now,
             state: State::Queued,

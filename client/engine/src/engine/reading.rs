@@ -18,7 +18,7 @@ use crate::{
     interface::{Event, IdentityEvent, State},
     outbox, random,
     sessions::Device,
-    store::{StoredMessage, Write},
+    store::{StoredMessage, Write, sequence_in},
     times,
 };
 
@@ -117,6 +117,7 @@ impl Engine {
                     from,
                     id: content.id,
                     sequence: content.sequence,
+                    generation: content.own_manifest.generation,
                     previous: content.previous,
                     sent: content.sent,
                     text,
@@ -151,7 +152,7 @@ impl Engine {
 
     /// A message of theirs: into the store, once.
     fn show(&mut self, message: Incoming, hash: ChainHash, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
-        let Incoming { from: (account, device), id, sequence, previous, sent, text } = message;
+        let Incoming { from: (account, device), id, sequence, generation, previous, sent, text } = message;
         let known = self.was_seen(&(account, id));
         let ask_at = self.gap_due(&(account, device), now, rng);
         let Some(contact) = self.contacts.get_mut(&account) else { return };
@@ -184,7 +185,7 @@ impl Engine {
             id,
             author: account,
             device,
-            sequence,
+            sequence: sequence_in(generation, sequence),
             sent: stands,
             stored: now,
             state: State::Delivered,
@@ -330,7 +331,7 @@ impl Engine {
                     id: inner.id,
                     author: own,
                     device: from.1,
-                    sequence: inner.sequence,
+                    sequence: sequence_in(inner.own_manifest.generation, inner.sequence),
                     sent: inner.sent,
                     stored: now,
                     state: State::Sent,
@@ -500,6 +501,7 @@ struct Incoming {
     from: Device,
     id: MessageId,
     sequence: u64,
+    generation: Generation,
     previous: ChainHash,
     sent: Timestamp,
     text: String,

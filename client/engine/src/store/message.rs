@@ -3,7 +3,7 @@ use core::fmt;
 
 use waxwing_wire::{
     content::MessageId,
-    id::{AccountId, DeviceId},
+    id::{AccountId, DeviceId, Generation},
     time::Timestamp,
 };
 
@@ -20,7 +20,7 @@ pub struct StoredMessage {
     pub author: AccountId,
     /// On which device.
     pub device: DeviceId,
-    /// That device's count in this conversation (spec §16.1).
+    /// That device's count in this conversation (spec §16.1), behind its account's generation ([`sequence_in`]).
     pub sequence: u64,
     /// When it was written, by the author's clock.
     pub sent: Timestamp,
@@ -33,6 +33,18 @@ pub struct StoredMessage {
     /// The encoded content (spec §16.1), for what is more than text.
     pub content: Vec<u8>,
 }
+
+/// A count as stores and markers have it: devices' numbers and counts begin anew with a generation of their account, and what was read
+/// before says nothing about what comes after. The generation (below 2^23) times 2^40, and the count.
+#[must_use]
+pub fn sequence_in(generation: Generation, count: u64) -> u64 {
+    (u64::from(generation.0).min(MOST_GENERATIONS) << COUNT_BITS) | count.min(MOST_COUNTED)
+}
+
+const COUNT_BITS: u32 = 40;
+const MOST_COUNTED: u64 = (1 << COUNT_BITS) - 1;
+/// So that every number is one of a database, too.
+const MOST_GENERATIONS: u64 = (1 << 23) - 1;
 
 /// Where a message stands in its conversation (S5): by the author's clock, but never before what its device wrote earlier; then by
 /// author, device, and count.

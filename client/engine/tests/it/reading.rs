@@ -65,3 +65,27 @@ fn many_messages_are_marked_as_read_in_one_save_and_their_author_hears_of_each()
     let read = theirs.iter().filter(|message| ids.contains(&message.id) && message.state == State::Read);
     assert_eq!(read.count(), ids.len());
 }
+
+/// Device numbers and counts begin anew with a generation; what was read before says nothing about what comes after.
+#[test]
+fn what_a_new_generation_says_is_unread() {
+    let mut town = Town::with_two_friends();
+    let (alice, bob) = (town.account(ALICE), town.account(BOB));
+    for number in 0..5 {
+        town.say(BOB, alice, &format!("number {number}"));
+    }
+    town.pass(Duration::from_secs(60));
+    let messages = town.residents[ALICE].messages(&bob).iter().map(named).collect();
+    town.order(ALICE, Command::MarkRead { account: bob, messages }).unwrap();
+    assert_eq!(town.residents[ALICE].store.unread_now(&bob), 0);
+    town.recover(BOB, 9);
+    let link = town.make_link(ALICE);
+    town.command(BOB, Command::Add { link });
+    town.say(BOB, alice, "it is me");
+    town.pass(Duration::from_secs(120));
+    assert_eq!(town.residents[ALICE].texts(&bob).last().map(String::as_str), Some("it is me"));
+    assert_eq!(town.residents[ALICE].store.unread_now(&bob), 1);
+    let newest = town.residents[ALICE].messages(&bob).last().map(named).unwrap();
+    town.order(ALICE, Command::MarkRead { account: bob, messages: vec![newest] }).unwrap();
+    assert_eq!(town.residents[ALICE].store.unread_now(&bob), 0, "and is read when it is read");
+}
