@@ -60,6 +60,8 @@ pub(crate) const LANE_FULL: Duration = Duration::from_secs(5 * MINUTE);
 pub(crate) const REPAIR: Duration = Duration::from_secs(10 * MINUTE);
 /// What is missing in a device's count is waited for between these, before the device is asked for it.
 pub(crate) const GAP_DELAY: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(40));
+/// What an own device copied to others so long before the list that names a new one goes to the new one, too: their clocks may be wrong.
+pub(crate) const BEFORE_JOINING: Duration = Duration::from_secs(DAY);
 /// Clocks further apart are shown.
 pub(crate) const SKEW_SHOWN: Duration = Duration::from_secs(5 * MINUTE);
 

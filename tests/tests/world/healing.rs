@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use waxwing_relay::ledger::Quota;
-use waxwing_tests::world::{DeviceIndex, PersonIndex, Trouble, What, World, for_each_seed};
+use waxwing_tests::world::{DeviceIndex, Evil, PersonIndex, Trouble, What, World, for_each_seed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -107,6 +107,28 @@ fn b8_who_was_away_finds_the_devices_that_there_are() {
     world.run_for(MINUTE * 3);
     world.say(world.device(bob, 2), alice, "I am new");
     world.run_for(MINUTE * 3);
+    world.judge().assert();
+}
+
+/// A device whose clock is behind, and that has not heard of a new one yet, says something: the new one gets its copy.
+#[test]
+fn what_a_device_with_a_wrong_clock_says_reaches_a_new_one() {
+    let mut world = World::new(51, 1);
+    let (alice, bob) = world.two_friends(1, 2);
+    world.talk_until_usual(alice, bob);
+    let b = world.device(bob, 1);
+    world.switch_off(b);
+    world.set_clock(b, -3_600_000);
+    world.run_for(MINUTE * 30);
+    world.link(bob, 2);
+    world.evil_relay = Some(Box::new(move |device, _| if device == b { Evil::Drop } else { Evil::Deliver }));
+    world.switch_on(b);
+    world.say(b, alice, "is anybody new?");
+    world.run_for(MINUTE);
+    world.evil_relay = None;
+    world.switch_off(b);
+    world.switch_on(b);
+    world.run_for(MINUTE * 15);
     world.judge().assert();
 }
 

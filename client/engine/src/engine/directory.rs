@@ -144,8 +144,8 @@ impl Engine {
             let known: Vec<DeviceId> = known.content().devices().iter().map(Device::id).collect();
             let listed = manifest.content().devices().iter().map(Device::id);
             let joined: Vec<DeviceId> = listed.filter(|id| !known.contains(id)).collect();
-            // What was said here meanwhile was copied to those that were known. Their clocks may differ from ours a little.
-            let since = manifest.issued().saturating_sub(times::SKEW_SHOWN);
+            // What was said here meanwhile was copied to those that were known.
+            let since = manifest.issued().saturating_sub(times::BEFORE_JOINING);
             self.take_own_manifest(manifest);
             self.outbox.copies_again(&own, &joined, since, &mut self.stage);
             self.want(&own, false, true);
