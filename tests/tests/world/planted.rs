@@ -59,7 +59,7 @@ fn with_messages(batch: &Batch, mut change: impl FnMut(&StoredMessage) -> Vec<St
     for write in batch.writes() {
         match write {
             Write::Message(message) => {
-                change(message).into_iter().for_each(|message| changed.push(Write::Message(message)))
+                change(message).into_iter().for_each(|message| changed.push(Write::Message(message)));
             }
             Write::Put(record) => changed.push(Write::Put(record.clone())),
             Write::Delete { table, key } => changed.push(Write::Delete { table: *table, key: key.clone() }),
