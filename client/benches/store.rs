@@ -212,7 +212,17 @@ fn reading(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn
     });
     let search = |query| Search { query, conversation: None, from: None, since: None, before: None, limit: 50 };
     let queries: &[(&str, &str)] = match script {
-        Script::Latin => &[("rare word", "quiashnorel"), ("common word", "lo"), ("two words", "mika stersomi")],
+        Script::Latin => &[
+            ("rare word", "quiashnorel"),
+            ("one letter", "l"),
+            ("two letters", "lo"),
+            ("three letters", "kal"),
+            ("four letters", "kalo"),
+            ("two words", "mika stersomi"),
+            ("two beginnings", "lo mi"),
+            ("words in a row", "\"mika lo\""),
+            ("words in a row and a beginning", "\"lo mi\" st"),
+        ],
         Script::Chinese => {
             &[("three characters", "丢两一"), ("two characters", "丢两"), ("one character, absent", "鿿")]
         }
@@ -223,9 +233,18 @@ fn reading(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn
             bencher.iter(|| runtime.block_on(reader.search(search(query))).unwrap());
         });
     }
-    let narrow = Search { conversation: Some(AccountId::from_bytes([7; 32])), ..search("lo") };
-    if script == Script::Latin {
-        criterion.bench_function(&name("search, common word in a conversation without it"), |bencher| {
+    // The one that is written to least, of those that there are.
+    let mut least = [0; 32];
+    ChaCha20Rng::seed_from_u64(PEERS - 1).fill_bytes(&mut least);
+    let queries: &[(&str, &str)] = if script == Script::Latin {
+        &[("a beginning", "lo"), ("a rare word", "quiashnorel"), ("a rare and a common word", "lo quiashnorel")]
+    } else {
+        &[]
+    };
+    for (what, query) in queries {
+        let narrow = Search { conversation: Some(AccountId::from_bytes(least)), ..search(query) };
+        let hits = runtime.block_on(reader.search(narrow)).unwrap().len();
+        criterion.bench_function(&name(&format!("search in one conversation, {what} ({hits} hits)")), |bencher| {
             bencher.iter(|| runtime.block_on(reader.search(narrow)).unwrap());
         });
     }

@@ -15,6 +15,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     (2, "search", include_str!("migrations/0002_search.sql")),
     (3, "events", include_str!("migrations/0003_events.sql")),
     (4, "epoch", include_str!("migrations/0004_epoch.sql")),
+    (5, "beginnings", include_str!("migrations/0005_beginnings.sql")),
 ];
 
 /// The first that says how far the profile has come.
@@ -96,10 +97,17 @@ mod tests {
         LAYOUTS[1],
         LAYOUTS[2],
         LAYOUTS[3],
-        (5, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
+        LAYOUTS[4],
+        (6, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
     ];
-    const LATER: &[Layout] =
-        &[LAYOUTS[0], LAYOUTS[1], LAYOUTS[2], LAYOUTS[3], (5, "later", "CREATE TABLE new (a INTEGER) STRICT;")];
+    const LATER: &[Layout] = &[
+        LAYOUTS[0],
+        LAYOUTS[1],
+        LAYOUTS[2],
+        LAYOUTS[3],
+        LAYOUTS[4],
+        (6, "later", "CREATE TABLE new (a INTEGER) STRICT;"),
+    ];
 
     fn messages() -> Vec<StoredMessage> {
         use waxwing_wire::{
@@ -194,10 +202,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_of_layout_that_fails_changes_nothing_and_leaves_a_copy() {
-        let folder = copy("4");
+        let folder = copy("5");
         let before = database(folder.path());
         assert!(open_with(folder.path(), BROKEN).await.is_err());
-        assert!(fs::read(folder.path().join(folder::copy_name(4))).unwrap() == before);
+        assert!(fs::read(folder.path().join(folder::copy_name(5))).unwrap() == before);
         let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
         assert_eq!(store.page(&messages()[0].conversation, None, 10).await.unwrap().len(), 3);
         assert_eq!(store.check().await.unwrap(), []);
@@ -205,23 +213,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_layout_is_refused_by_name() {
-        let folder = copy("4");
+        let folder = copy("5");
         open_with(folder.path(), LATER).await.unwrap().close().await.unwrap();
         let before = database(folder.path());
         let refused = open_with(folder.path(), LAYOUTS).await.err();
-        assert_eq!(refused, Some(OpenError::Newer { found: 5, known: 4 }));
+        assert_eq!(refused, Some(OpenError::Newer { found: 6, known: 5 }));
         assert!(database(folder.path()) == before);
-        assert!(folder.path().join(folder::copy_name(4)).exists(), "a refusal keeps the copy");
+        assert!(folder.path().join(folder::copy_name(5)).exists(), "a refusal keeps the copy");
         open_with(folder.path(), LATER).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_layout_that_is_half_there_is_refused() {
         for spoil in [
-            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 4",
-            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 4",
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 5",
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 5",
         ] {
-            let folder = copy("4");
+            let folder = copy("5");
             {
                 let (held, key): (Folder, _) = open::unlock_folder(&folder.path().into(), Unlock::None).await.unwrap();
                 let mut connection = open::connect(&held, DATABASE, &key).await.unwrap();
@@ -229,7 +237,7 @@ mod tests {
                 connection.close().await.unwrap();
             }
             let before = database(folder.path());
-            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(4)), "{spoil}");
+            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(5)), "{spoil}");
             assert!(database(folder.path()) == before);
         }
     }

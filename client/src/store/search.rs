@@ -1,7 +1,7 @@
 //! Finding messages by what they say. Implements spec/21-client-store.md §21.5.
 //!
 //! ```text
-//! query ─▶ terms ─┬─ words, by their beginnings ─▶ message_words (all messages)
+//! query ─▶ terms ─┬─ words, by their beginnings ─▶ message_words (all messages; the conversation is a word of its own)
 //!                 └─ characters in a row ────────▶ message_grams, or every message of a script without spaces
 //! ```
 //! Invariants: what a person types never becomes SQL or a query of FTS5's; a hit has every term.
@@ -77,7 +77,13 @@ impl Reader {
     }
 
     async fn words(&self, terms: &Terms, search: Search<'_>) -> Result<Vec<Hit>, StoreError> {
-        let query = sqlx::query(statements::WORDS).bind(terms.words());
+        let mut matched = terms.words();
+        if let Some(conversation) = search.conversation {
+            let number = sqlx::query_scalar(statements::ACCOUNT_NUMBER).bind(conversation.as_bytes().to_vec());
+            let Some(number) = number.fetch_optional(&self.pool).await? else { return Ok(Vec::new()) };
+            matched.push_str(&format!(" AND \"{}\"", place(number)));
+        }
+        let query = sqlx::query(statements::WORDS).bind(matched);
         let query = bind(query, search).bind(OPEN).bind(CLOSE);
         let hit = |row: &SqliteRow| hit(row, |_| Ok(Snippet::marked(row.try_get("snippet")?)));
         query.fetch_all(&self.pool).await?.iter().map(hit).collect()
@@ -112,6 +118,13 @@ fn hit(
 ) -> Result<Hit, StoreError> {
     let message = row::message(row)?;
     Ok(Hit { snippet: snippet(&message)?, message, number: row.try_get("number")? })
+}
+
+/// The character that stands for a conversation in the index of words, and for others whose numbers are as many apart as there are
+/// such characters: the statement compares the conversation as well. As in `migrations/0005_beginnings.sql`.
+fn place(number: i64) -> char {
+    let offset = u32::try_from(number.rem_euclid(PLACES)).unwrap_or_default();
+    char::from_u32(FIRST_PLACE.saturating_add(offset)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// A query's parts.
@@ -233,6 +246,9 @@ const MOST_CHARACTERS: usize = 64;
 /// Characters of a snippet before the place, and in all.
 const BEFORE: usize = 16;
 const LONG: usize = 96;
+/// The private use area of the basic plane: characters that the tokenizer takes for a word, and no text has but by agreement.
+const FIRST_PLACE: u32 = 0xe000;
+const PLACES: i64 = 6_400;
 /// Characters that stand for nothing, and in no text but one that is made to confuse.
 const MARK_OPEN: char = '\u{fdd0}';
 const MARK_CLOSE: char = '\u{fdd1}';
@@ -282,5 +298,51 @@ mod tests {
         assert_eq!(around("", "世界"), (String::new(), vec![]));
         let marked = Snippet::marked("a \u{fdd0}b\u{fdd1} \u{fdd1}c\u{fdd0}");
         assert_eq!((marked.text.as_str(), marked.found.as_slice()), ("a b c", [Range { start: 2, end: 3 }].as_slice()));
+    }
+
+    /// Among 6,400 conversations two have one place in the index.
+    #[tokio::test]
+    async fn a_place_in_the_index_is_not_taken_for_a_conversation() {
+        use waxwing_engine::store::{Batch, Store as _, Write};
+        use waxwing_wire::{content::MessageId, id::DeviceId};
+
+        use crate::store::{EncryptedStore, Protection};
+
+        let ids = [0xb0_u8, 0xca, 0xda].map(|byte| AccountId::from_bytes([byte; 32]));
+        let numbers = [1, 1 + PLACES, 2];
+        assert_eq!(place(numbers[0]), place(numbers[1]));
+        assert_ne!(place(numbers[0]), place(numbers[2]));
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = EncryptedStore::create(folder.path(), Protection::None).await.unwrap();
+        let connection = store.writer.connection().await.unwrap();
+        for (id, number) in ids.iter().zip(numbers) {
+            let add = sqlx::query("INSERT INTO account (number, id, rank) VALUES (?1, ?2, ?1)");
+            add.bind(number).bind(id.as_bytes().as_slice()).execute(&mut *connection).await.unwrap();
+        }
+        store.writer.settle(Ok(())).unwrap();
+        // The last one writes what stands for the first one's conversation.
+        let texts = ["hello one".to_owned(), "hello two".to_owned(), format!("hello three {}", place(numbers[0]))];
+        let message = |(&id, text): (&AccountId, &String)| {
+            Write::Message(StoredMessage {
+                conversation: id,
+                id: MessageId::from_bytes([1; 16]),
+                author: id,
+                device: DeviceId::MIN,
+                sequence: 1,
+                sent: Timestamp(1),
+                stored: Timestamp(1),
+                state: waxwing_engine::State::Delivered,
+                text: text.clone(),
+                content: Vec::new(),
+            })
+        };
+        store.save(&ids.iter().zip(&texts).map(message).collect::<Batch>()).await.unwrap();
+        for (id, text) in ids.iter().zip(&texts) {
+            let search =
+                Search { query: "hel", conversation: Some(*id), from: None, since: None, before: None, limit: 9 };
+            let hits = store.reader().search(search).await.unwrap();
+            assert_eq!(hits.iter().map(|hit| &hit.message.text).collect::<Vec<_>>(), [text]);
+            assert_eq!(hits[0].snippet.found, [Range { start: 0, end: 5 }], "the place is no part of the text");
+        }
     }
 }

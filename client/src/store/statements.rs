@@ -22,6 +22,7 @@ pub(super) const NEXT_EPOCH: &str = "UPDATE epoch SET saves = saves + 1 WHERE on
 
 pub(super) const ADD_ACCOUNT: &str = "INSERT INTO account (id, rank) VALUES (?, ?) ON CONFLICT DO NOTHING";
 pub(super) const ACCOUNT: &str = "SELECT number, rank FROM account WHERE id = ?";
+pub(super) const ACCOUNT_NUMBER: &str = "SELECT number FROM account WHERE id = ?";
 pub(super) const ADD_MESSAGE: &str = "INSERT INTO message \
      (conversation, author, id, device, sequence, sent, stored, state, theirs, unspaced, text, content, cut) \
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation, id, author) DO NOTHING";
@@ -214,6 +215,7 @@ mod tests {
             (DELETE, &[]),
             (ADD_ACCOUNT, &[]),
             (ACCOUNT, &[]),
+            (ACCOUNT_NUMBER, &[]),
             (ADD_MESSAGE, &[]),
             (STATE, &[]),
             (READ, &[]),
