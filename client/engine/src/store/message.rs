@@ -35,10 +35,11 @@ pub struct StoredMessage {
 }
 
 /// A count as stores and markers have it: devices' numbers and counts begin anew with a generation of their account, and what was read
-/// before says nothing about what comes after. The generation (below 2^23) times 2^40, and the count.
+/// before says nothing about what comes after. The generation (below 2^23) times 2^40, and the count; a count of 2^40 and more, which only
+/// a peer's nonsense has, stands as it is.
 #[must_use]
 pub fn sequence_in(generation: Generation, count: u64) -> u64 {
-    (u64::from(generation.0).min(MOST_GENERATIONS) << COUNT_BITS) | count.min(MOST_COUNTED)
+    if count > MOST_COUNTED { count } else { (u64::from(generation.0).min(MOST_GENERATIONS) << COUNT_BITS) | count }
 }
 
 const COUNT_BITS: u32 = 40;
