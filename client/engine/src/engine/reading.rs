@@ -297,6 +297,13 @@ impl Engine {
         let Conversation::Account(peer) = inner.conversation else { return };
         let own = self.own.account();
         let ask_at = self.gap_due(&from, now, rng);
+        let is_missing = |contact: &Contact| contact.standing == Standing::Asking;
+        if inner.sequence > 0 && self.contacts.get(&peer).is_none_or(is_missing) {
+            // Whoever is written to is a contact there: the copy that says so was lost.
+            let device = self.sessions.entry(from);
+            device.ask_at.get_or_insert(ask_at);
+            device.save(&from, &mut self.stage);
+        }
         if let Some(contact) = self.contacts.get_mut(&peer).filter(|_| inner.sequence > 0) {
             let heard = contact.copied_of(from.1);
             if heard.take(&counted(inner, Content::chain_hash(encoded)), now).order.is_asked() {

@@ -140,6 +140,26 @@ fn other_conversations_do_not_push_out_what_was_said() {
     assert!(texts.contains(&"first".to_owned()), "{texts:?}");
 }
 
+/// The copies of a contact are not counted: that they were lost shows when a device that knows the contact writes to them.
+#[test]
+fn a_lost_copy_of_a_contact_is_asked_for() {
+    let mut town = Town::with_two_friends();
+    let bob = town.account(BOB);
+    town.holds_deliveries = true;
+    let second = town.join(ALICE, 3);
+    town.pass(MINUTE);
+    town.waiting(second).clear();
+    town.holds_deliveries = false;
+    town.pass(MINUTE * 20);
+    let is_contact = |town: &Town| town.residents[second].engine().contacts().any(|(account, _)| account == bob);
+    assert!(!is_contact(&town), "its copy was lost");
+    town.say(ALICE, bob, "hello");
+    town.pass(MINUTE * 2);
+    assert!(is_contact(&town));
+    let text = town.say(second, bob, "I can write to you as well");
+    assert!(town.residents[second].messages(&bob).iter().any(|message| message.id == text));
+}
+
 /// What was said while somebody was blocked is not missing afterwards, on whichever of their devices.
 #[test]
 fn what_was_said_while_blocked_is_not_asked_for() {
