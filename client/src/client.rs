@@ -3,7 +3,7 @@ use std::{collections::HashMap, collections::VecDeque, time::Duration};
 
 use getrandom::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use waxwing_engine::{
     Command, Created, Engine, Link, LinkUses, LoadError, MessageText, NewAccount, NewAccountError, store::Store as _,
 };
@@ -17,8 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Cursor, Event,
-    clock::Clock,
-    driver::{Answer, CommandFailed, Condition, Down, Driver, Options, Request},
+    driver::{CommandFailed, Condition, Down, Handle, Options},
     store::{EncryptedStore, Finding, OpenError, Profile, Protection, Reader, StoreError, Unlock},
 };
 
@@ -28,9 +27,7 @@ use crate::{
 /// [`Client::reader`].
 #[derive(Clone, Debug)]
 pub struct Client {
-    requests: mpsc::Sender<Request>,
-    // Not shown: whoever held a look at it would hold the driver.
-    condition: watch::Receiver<Condition>,
+    driver: Handle<EncryptedStore>,
     reader: Reader,
     account: AccountId,
     device: DeviceId,
@@ -90,7 +87,7 @@ impl Client {
         account: NewAccount,
         options: Options,
     ) -> Result<(Self, Zeroizing<String>), OpenClientError> {
-        let now = Clock::from(Timestamp::EPOCH).now();
+        let now = options.network.clock.now();
         let Created { engine, words } = Engine::create(account, options.engine, now, &mut UnwrapErr(SysRng))?;
         let store = EncryptedStore::create(profile, protection).await?;
         let client = Self::start(engine, store, options).await.map_err(OpenClientError::NotStored)?;
@@ -110,12 +107,9 @@ impl Client {
     }
 
     pub(crate) async fn start(engine: Engine, store: EncryptedStore, options: Options) -> Result<Self, StoreError> {
-        let (requests, asked) = mpsc::channel(REQUESTS);
         let (reader, account, device) = (store.reader(), engine.account_id(), engine.device_id());
-        let (mut driver, condition) = Driver::new(engine, store, options, asked).await?;
-        driver.begin().await?;
-        tokio::spawn(driver.run());
-        Ok(Self { requests, condition, reader, account, device })
+        let (driver, _) = Handle::start(engine, store, options, Box::new(UnwrapErr(SysRng))).await?;
+        Ok(Self { driver, reader, account, device })
     }
 
     /// This account.
@@ -141,7 +135,7 @@ impl Client {
     /// # Errors
     /// [`CommandFailed`]; nothing changed.
     pub async fn command(&self, command: Command) -> Result<(), CommandFailed> {
-        self.ask(|answer| Request::Command(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
+        self.driver.command(command).await
     }
 
     /// Sends a text: it is in the outbox when this returns, under an id that is its name for ever.
@@ -161,8 +155,7 @@ impl Client {
     /// # Errors
     /// [`CommandFailed`]; there is no link.
     pub async fn make_link(&self, lifetime: Duration, uses: LinkUses) -> Result<ContactLink, CommandFailed> {
-        let command = Command::MakeLink { lifetime, uses };
-        self.ask(|answer| Request::MakeLink(command, answer)).await.unwrap_or(Err(CommandFailed::Closed))
+        self.driver.make_link(lifetime, uses).await
     }
 
     /// Looks at the engine: who is known, what waits, what is up.
@@ -173,7 +166,7 @@ impl Client {
         &self,
         look: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.look_with(|engine, _| look(engine)).await
+        self.driver.look(|engine, _| look(engine)).await
     }
 
     /// Why links are down that should be up.
@@ -181,7 +174,7 @@ impl Client {
     /// # Errors
     /// [`Unavailable`].
     pub async fn down(&self) -> Result<HashMap<Link, Down>, Unavailable> {
-        self.look_with(|_, network| network.down.clone()).await
+        self.driver.look(|_, network| network.down.clone()).await
     }
 
     /// What the paths of links are like that are up.
@@ -189,31 +182,19 @@ impl Client {
     /// # Errors
     /// [`Unavailable`].
     pub async fn paths(&self) -> Result<HashMap<Link, waxwing_net::Path>, Unavailable> {
-        self.look_with(|_, network| network.paths.clone()).await
-    }
-
-    async fn look_with<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Engine, &crate::driver::Network) -> T + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        let seen = self.ask(|answer| {
-            Request::Look(Box::new(move |engine, network| {
-                let _ = answer.send(engine.map(|engine| look(engine, network)));
-            }))
-        });
-        seen.await.ok_or(Unavailable::Closed)?.ok_or(Unavailable::Failing)
+        self.driver.look(|_, network| network.paths.clone()).await
     }
 
     /// How it is now.
     #[must_use]
     pub fn condition(&self) -> Condition {
-        *self.condition.borrow()
+        *self.driver.condition().borrow()
     }
 
     /// How it becomes.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes(self.condition.clone())
+        Changes(self.driver.condition().clone())
     }
 
     /// Waits until it is like that; it may be so already. Cancel-safe.
@@ -221,24 +202,19 @@ impl Client {
     /// # Errors
     /// [`Unavailable::Closed`].
     pub async fn until(&self, wanted: impl FnMut(&Condition) -> bool) -> Result<Condition, Unavailable> {
-        let mut condition = self.condition.clone();
-        condition.wait_for(wanted).await.map(|condition| *condition).map_err(|_| Unavailable::Closed)
+        self.driver.until(wanted).await
     }
 
     /// Waits until others can reach this device and everything is sent, but not longer than `patience`.
     pub async fn settled(&self, patience: Duration) -> Settled {
-        let settled = self.until(|condition| condition.ready && condition.quiet || condition.broken);
-        match tokio::time::timeout(patience, settled).await {
-            Ok(Ok(condition)) if !condition.broken => Settled::Yes,
-            _ => Settled::NotYet,
-        }
+        self.driver.settled(patience).await
     }
 
     /// Events after a cursor, and those to come: each at least once, in order. To go on where a program stopped, give what it
     /// acknowledged last ([`Reader::acknowledged`]).
     #[must_use]
     pub fn events(&self, after: Cursor) -> Events {
-        Events { reader: self.reader(), condition: self.condition.clone(), after, ready: VecDeque::new() }
+        Events { reader: self.reader(), condition: self.driver.condition().clone(), after, ready: VecDeque::new() }
     }
 
     /// A program has every event up to this one. The name is its own, 1 to 64 bytes.
@@ -247,7 +223,7 @@ impl Client {
     /// [`StoreError`].
     pub async fn acknowledge(&self, consumer: &str, cursor: Cursor) -> Result<(), StoreError> {
         let consumer = consumer.to_owned();
-        self.store(|answer| Request::Acknowledge(consumer, cursor, answer)).await
+        self.driver.store(move |store| Box::pin(async move { store.acknowledge(&consumer, cursor).await })).await
     }
 
     /// Forgets how far a program has come.
@@ -256,7 +232,7 @@ impl Client {
     /// [`StoreError`].
     pub async fn forget_consumer(&self, consumer: &str) -> Result<(), StoreError> {
         let consumer = consumer.to_owned();
-        self.store(|answer| Request::ForgetConsumer(consumer, answer)).await
+        self.driver.store(move |store| Box::pin(async move { store.forget_consumer(&consumer).await })).await
     }
 
     /// As [`EncryptedStore::forget_before`].
@@ -264,7 +240,9 @@ impl Client {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_before(&self, moment: Timestamp, conversation: Option<AccountId>) -> Result<u64, StoreError> {
-        self.store(|answer| Request::ForgetBefore(moment, conversation, answer)).await
+        self.driver
+            .store(move |store| Box::pin(async move { store.forget_before(moment, conversation.as_ref()).await }))
+            .await
     }
 
     /// As [`EncryptedStore::check`].
@@ -272,7 +250,7 @@ impl Client {
     /// # Errors
     /// [`StoreError`].
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
-        self.store(Request::Check).await
+        self.driver.store(|store| Box::pin(store.check())).await
     }
 
     /// Ends it: tells the servers, folds the journal in, and lets the profile go. Other handles say that it is closed. A process that ends
@@ -281,18 +259,7 @@ impl Client {
     /// # Errors
     /// [`StoreError`]; nothing that was stored is lost.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.store(Request::Close).await
-    }
-
-    async fn store<T>(&self, request: impl FnOnce(Answer<Result<T, StoreError>>) -> Request) -> Result<T, StoreError> {
-        self.ask(request).await.unwrap_or(Err(StoreError::Unavailable))
-    }
-
-    /// None: the client is closed.
-    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Option<T> {
-        let (answer, answered) = oneshot::channel();
-        self.requests.send(request(answer)).await.ok()?;
-        answered.await.ok()
+        self.driver.close().await
     }
 }
 
@@ -345,7 +312,5 @@ impl Events {
     }
 }
 
-/// Requests that wait for the driver before callers do.
-const REQUESTS: usize = 64;
 /// Events that are read at once.
 const AT_ONCE: usize = 256;

@@ -32,6 +32,8 @@ mod clock;
 mod driver;
 mod event;
 mod recover;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod state;
 pub mod store;
 

@@ -21,7 +21,6 @@ use waxwing_wire::{
 
 use crate::{
     Client, OpenClientError, Options,
-    clock::Clock,
     store::{EncryptedStore, Profile, Protection},
 };
 
@@ -72,7 +71,7 @@ impl Client {
         options: Options,
     ) -> Result<Self, RecoverClientError> {
         let id = AccountSecret::from_words(words)?.recovery_key().public_key().account_id();
-        let now = Clock::from(Timestamp::EPOCH).now();
+        let now = options.network.clock.now();
         let current = find(&account.key_servers, id, &options.network, now).await?;
         let engine = Engine::recover(words, current, account, options.engine, now, &mut UnwrapErr(SysRng));
         let engine = engine.map_err(|error| match error {

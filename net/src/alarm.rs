@@ -39,6 +39,12 @@ impl Alarm {
         Self::kept_by(Timer::new(), due)
     }
 
+    /// One that rings by tokio's time, which tests pause.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn of_the_runtime(due: Instant) -> Self {
+        Self::kept_by(None, due)
+    }
+
     fn kept_by(timer: Option<Timer>, due: Instant) -> Self {
         let keeper = match timer {
             Some(timer) => Keeper::System(timer, None),
@@ -60,7 +66,8 @@ impl Alarm {
     fn poll_ring(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Self { due, keeper } = self;
         loop {
-            let left = due.saturating_duration_since(Instant::now());
+            // The system's, unless a test has paused it.
+            let left = due.saturating_duration_since(tokio::time::Instant::now().into_std());
             if left.is_zero() {
                 return Poll::Ready(());
             }
@@ -236,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_timer_of_the_system_it_rings_as_well() {
         let begun = Instant::now();
-        let mut alarm = Alarm::kept_by(None, begun + MOMENT);
+        let mut alarm = Alarm::of_the_runtime(begun + MOMENT);
         alarm.ring().await;
         assert!(begun.elapsed() >= MOMENT);
     }

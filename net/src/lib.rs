@@ -55,6 +55,6 @@ pub use server::{
     Accepted, Connection, ConnectionHandle, Counts, Drained, Limits, Listener, ListenerConfig, Pace, Retry,
 };
 pub use service::Service;
-pub use socket::{BindError, Socket};
+pub use socket::{BindError, Machine, Socket};
 pub use source::Source;
 pub use stream::{Batch, BlobStream, FrameReader, FrameSender, FramedStream, SendError, StreamError, TrySendError};

@@ -17,8 +17,9 @@ pub struct Socket(Kind);
 #[derive(Debug)]
 enum Kind {
     Udp(std::net::UdpSocket),
+    /// And from what the endpoint's chance follows.
     #[cfg(feature = "simulation")]
-    Simulated(Arc<dyn AsyncUdpSocket>),
+    Simulated(Arc<dyn AsyncUdpSocket>, [u8; 32]),
 }
 
 impl Socket {
@@ -39,14 +40,14 @@ impl Socket {
     }
 
     #[cfg(feature = "simulation")]
-    pub(crate) fn simulated(socket: Arc<dyn AsyncUdpSocket>) -> Self {
-        Self(Kind::Simulated(socket))
+    pub(crate) fn simulated(socket: Arc<dyn AsyncUdpSocket>, seed: [u8; 32]) -> Self {
+        Self(Kind::Simulated(socket, seed))
     }
 
     /// Of a server: it has many connections, and is awake anyway.
     pub(crate) fn serve(self, server: ServerConfig) -> Result<Endpoint, BindError> {
-        let (socket, _) = self.open()?;
-        endpoint(Some(server), socket, Arc::new(TokioRuntime))
+        let (socket, time) = self.open()?;
+        endpoint(Some(server), socket, Arc::new(TokioRuntime), &time)
     }
 
     /// Of a client: it wakes as seldom as it can, and says when it was spoken to.
@@ -55,10 +56,10 @@ impl Socket {
         let (timer, runtime): (_, Arc<dyn Runtime>) = match time {
             Time::System => (Timer::new(), Arc::new(Sparing)),
             #[cfg(feature = "simulation")]
-            Time::Simulated => (None, Arc::new(TokioRuntime)),
+            Time::Simulated(_) => (None, Arc::new(TokioRuntime)),
         };
         let (socket, heard) = Listening::on(socket, timer);
-        Ok((endpoint(None, socket, runtime)?, heard))
+        Ok((endpoint(None, socket, runtime, &time)?, heard))
     }
 
     fn open(self) -> Result<(Arc<dyn AsyncUdpSocket>, Time), BindError> {
@@ -68,7 +69,7 @@ impl Socket {
         Ok(match self.0 {
             Kind::Udp(socket) => (TokioRuntime.wrap_udp_socket(socket)?, Time::System),
             #[cfg(feature = "simulation")]
-            Kind::Simulated(socket) => (socket, Time::Simulated),
+            Kind::Simulated(socket, seed) => (socket, Time::Simulated(seed)),
         })
     }
 }
@@ -77,18 +78,27 @@ fn endpoint(
     server: Option<ServerConfig>,
     socket: Arc<dyn AsyncUdpSocket>,
     runtime: Arc<dyn Runtime>,
+    time: &Time,
 ) -> Result<Endpoint, BindError> {
     // Each endpoint has reset key, connection ids and token keys of its own, from the system's randomness.
-    Ok(Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, runtime)?)
+    #[cfg_attr(not(feature = "simulation"), expect(unused_mut, reason = "a simulation changes it"))]
+    let mut config = EndpointConfig::default();
+    match time {
+        Time::System => {}
+        // Which packet numbers it skips, and whatever else is to come out as before.
+        #[cfg(feature = "simulation")]
+        Time::Simulated(seed) => drop(config.rng_seed(Some(*seed))),
+    }
+    Ok(Endpoint::new_with_abstract_socket(config, server, socket, runtime)?)
 }
 
 /// Whose time a socket's is.
 #[derive(Clone, Copy, Debug)]
 enum Time {
     System,
-    /// tokio's, which tests pause.
+    /// tokio's, which tests pause; with what chance follows from.
     #[cfg(feature = "simulation")]
-    Simulated,
+    Simulated([u8; 32]),
 }
 
 /// tokio, with timers that wake the process when they are due and not before.
@@ -106,6 +116,45 @@ impl Runtime for Sparing {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         TokioRuntime.wrap_udp_socket(socket)
+    }
+}
+
+/// Where a client's sockets come from, and who keeps its time: this machine, unless a simulation says otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Machine(#[cfg(feature = "simulation")] Option<Arc<dyn SocketSource>>);
+
+/// Gives sockets.
+#[cfg(feature = "simulation")]
+pub(crate) trait SocketSource: std::fmt::Debug + Send + Sync {
+    fn socket(&self) -> Result<Socket, BindError>;
+}
+
+impl Machine {
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulated(source: Arc<dyn SocketSource>) -> Self {
+        Self(Some(source))
+    }
+
+    /// A socket with a port of its own, for IPv6 and IPv4 where the machine has both.
+    pub(crate) fn socket(&self) -> Result<Socket, BindError> {
+        #[cfg(feature = "simulation")]
+        if let Some(source) = &self.0 {
+            return source.socket();
+        }
+        Socket::bind(([0_u16; 8], 0).into()).or_else(|_| Socket::bind(([0_u8; 4], 0).into()))
+    }
+
+    /// An alarm that rings by the machine's time.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn alarm(&self, due: Instant) -> Alarm {
+        #[cfg(feature = "simulation")]
+        if self.0.is_some() {
+            return Alarm::of_the_runtime(due);
+        }
+        Alarm::new(due)
     }
 }
 

@@ -46,7 +46,8 @@ impl Cost {
         world.heal();
         world.run_for(MINUTE);
         let before = start.elapsed();
-        world.judge().assert();
+        let verdict = world.judge();
+        assert!(verdict.faults.is_empty(), "seed {seed}: {}", verdict.faults.join("; "));
         let whole = start.elapsed();
         self.worlds += 1;
         self.set_up += set_up;

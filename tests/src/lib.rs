@@ -7,6 +7,7 @@
 //! - [`durability`]: what a power cut would have left of a folder.
 //! - [`faults`]: a disk that fails when a test says so.
 //! - [`world`]: clients, relays and a key server in one thread, on virtual time, in any weather.
+//! - [`wired`]: the same over real QUIC on a simulated network, with the drivers and servers that people run.
 //! - [`servers`]: a relay and a key server in this process, over real QUIC.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
@@ -18,4 +19,5 @@ pub mod peer;
 pub mod schedule;
 pub mod sealing;
 pub mod servers;
+pub mod wired;
 pub mod world;

@@ -258,3 +258,26 @@ fn the_licence_rule_refuses_copyleft() {
     assert!(is_allowed("(MIT OR Apache-2.0) AND Unicode-3.0"));
     assert!(!is_allowed("AGPL-3.0-only") && !is_allowed("MIT AND GPL-3.0-only") && !is_allowed(""));
 }
+
+/// What is there for tests only is in nothing that people run.
+#[test]
+fn programs_are_built_without_what_simulates() {
+    const FOR_TESTS: &[&str] = &["conformance", "simulation", "test-util"];
+    let metadata = metadata();
+    let mut seen = 0;
+    for package in metadata.workspace_packages().into_iter().filter(|package| package.name.as_str() != TESTS) {
+        for (feature, implied) in &package.features {
+            let is_for_tests = FOR_TESTS.contains(&feature.as_str());
+            seen += usize::from(is_for_tests);
+            let names = |implied: &String| FOR_TESTS.iter().any(|name| implied.ends_with(name));
+            assert!(is_for_tests || !implied.iter().any(names), "{}: {feature} implies {implied:?}", package.name);
+        }
+        for dependency in
+            package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development)
+        {
+            let asked = dependency.features.iter().find(|feature| FOR_TESTS.contains(&feature.as_str()));
+            assert!(asked.is_none(), "{} asks {} for {asked:?}", package.name, dependency.name);
+        }
+    }
+    assert!(seen >= 3, "the search finds what is there");
+}

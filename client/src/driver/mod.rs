@@ -1,29 +1,32 @@
 //! What performs an engine's outputs: one task that owns engine and store. Implements spec/23-client-driver.md.
 //!
 //! ```text
-//! Client ──requests──▶ ┌────────┐ ──Save + events──▶ EncryptedStore
+//! Handle ──requests──▶ ┌────────┐ ──Save + events──▶ store
 //! lines  ──said──────▶ │ Driver │ ──Connect, Relay, Keyserver──▶ lines, a task each
 //! clock  ──Woke──────▶ └────────┘ ──Solve──▶ a thread
 //! ```
 //! Invariants: outputs are performed in their order, and nothing is performed that relies on what is not saved; whoever asked for
 //! something hears of it when it is on stable storage; a save that fails ends the engine, and another one is loaded.
 //! Not here: what is to be done (the engine), what a person may ask ([`crate::Client`]).
+mod handle;
+mod keep;
 mod line;
 mod lines;
 mod work;
 
 use std::{
     collections::HashMap,
+    future::Future,
+    pin::Pin,
     time::{Duration, Instant},
 };
 
-use getrandom::SysRng;
-use rand_core::UnwrapErr;
+use rand_core::CryptoRng;
 use tokio::sync::{mpsc, oneshot, watch};
 use waxwing_engine::{
     Command, CommandError, Engine, Event as Told, Input, Link, LoadError, Output, Settings, store::Batch,
 };
-use waxwing_net::{Alarm, ClientConfig, Path};
+use waxwing_net::{Alarm, ClientConfig, Machine, Path};
 use waxwing_wire::{link::ContactLink, time::Timestamp};
 
 use self::{
@@ -31,31 +34,29 @@ use self::{
     lines::Lines,
     work::Worker,
 };
-use crate::{
-    Cursor, Event,
-    clock::Clock,
-    store::{EncryptedStore, Finding, StoreError},
-};
+use crate::{Cursor, Event, clock::Clock, store::StoreError};
 
+pub(crate) use self::{handle::Handle, keep::Keep};
 pub use self::{line::Reason, lines::Down};
 
 /// What is asked of a driver. Each is answered once it is on stable storage.
-pub(crate) enum Request {
+pub(crate) enum Request<S> {
     /// The answer: done, or why not.
     Command(Command, Answer<Result<(), CommandFailed>>),
     /// As a command; the answer is the link.
     MakeLink(Command, Answer<Result<ContactLink, CommandFailed>>),
     /// Looks at the engine, if there is one now.
     Look(Look),
-    Acknowledge(String, Cursor, Answer<Result<(), StoreError>>),
-    ForgetConsumer(String, Answer<Result<(), StoreError>>),
-    ForgetBefore(Timestamp, Option<waxwing_wire::id::AccountId>, Answer<Result<u64, StoreError>>),
-    Check(Answer<Result<Vec<Finding>, StoreError>>),
+    /// Does something with the store, and answers.
+    Store(Work<S>),
     Close(Answer<Result<(), StoreError>>),
 }
 
 pub(crate) type Answer<T> = oneshot::Sender<T>;
 pub(crate) type Look = Box<dyn FnOnce(Option<&Engine>, &Network) + Send>;
+type Work<S> = Box<dyn for<'s> FnOnce(&'s mut S) -> Pin<Box<dyn Future<Output = ()> + Send + 's>> + Send>;
+/// What keys and ids are made from: the system's, but in a simulation.
+pub(crate) type Chance = Box<dyn CryptoRng + Send>;
 /// Who asked, and what the engine said to it.
 type Asked<T> = (Answer<Result<T, CommandFailed>>, Result<(), CommandError>);
 
@@ -108,14 +109,15 @@ pub struct Options {
 }
 
 /// Owns what there is.
-pub(crate) struct Driver {
+pub(crate) struct Driver<S> {
     engine: Option<Engine>,
-    store: EncryptedStore,
+    store: S,
     settings: Settings,
     lines: Lines,
     heard: mpsc::Receiver<(u64, Said)>,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<Request<S>>,
     clock: Clock,
+    chance: Chance,
     worker: Worker,
     wake: Option<Timestamp>,
     alarm: Alarm,
@@ -126,29 +128,33 @@ pub(crate) struct Driver {
     failures: u32,
 }
 
-impl Driver {
+impl<S: Keep> Driver<S> {
     /// Takes a store and the engine that was loaded from it, or that is new and was never saved.
     pub(crate) async fn new(
         engine: Engine,
-        store: EncryptedStore,
+        store: S,
         options: Options,
-        requests: mpsc::Receiver<Request>,
+        chance: Chance,
+        requests: mpsc::Receiver<Request<S>>,
     ) -> Result<(Self, watch::Receiver<Condition>), StoreError> {
         let leaves = store.leaves().await?;
-        let newest = store.reader().newest_event().await?;
-        let (lines, heard) = Lines::new(options.network, options.engine.allow_private_servers, leaves);
+        let newest = store.newest_event().await?;
+        let Options { engine: settings, network } = options;
+        let (clock, alarm) = (Clock::from(engine.newest_time(), network.clock.clone()), alarm(&network.machine));
+        let (lines, heard) = Lines::new(network, settings.allow_private_servers, leaves);
         let (condition, watched) = watch::channel(Condition { newest, ..Condition::default() });
         let driver = Self {
-            clock: Clock::from(engine.newest_time()),
+            clock,
+            chance,
             engine: Some(engine),
             store,
-            settings: options.engine,
+            settings,
             lines,
             heard,
             requests,
             worker: Worker::new(),
             wake: None,
-            alarm: Alarm::new(Instant::now()),
+            alarm,
             commands: Vec::new(),
             links: Vec::new(),
             condition,
@@ -240,6 +246,7 @@ impl Driver {
             self.save(&Batch::new(), std::mem::take(&mut told)).await?;
         }
         for output in outputs {
+            self.store.about_to(&output);
             match output {
                 Output::Save(batch) => self.save(&batch, std::mem::take(&mut told)).await?,
                 Output::Connect { link, server } => self.lines.connect(link, server),
@@ -288,7 +295,7 @@ impl Driver {
         if let Err(error) = self.store.probe().await {
             return self.fail(error);
         }
-        let loaded = match waxwing_engine::store::Store::load(&mut self.store).await {
+        let loaded = match self.store.load().await {
             Ok(records) => Engine::load(&records, self.settings),
             Err(error) => return self.fail(error),
         };
@@ -327,7 +334,7 @@ impl Driver {
         }
     }
 
-    async fn take(&mut self, request: Request) {
+    async fn take(&mut self, request: Request<S>) {
         match request {
             Request::Command(command, answer) => {
                 let result = self.command(command);
@@ -344,18 +351,7 @@ impl Driver {
                 let network = Network { paths: self.lines.paths(), down: self.lines.down() };
                 look(self.engine.as_ref(), &network);
             }
-            Request::Acknowledge(consumer, cursor, answer) => {
-                let _ = answer.send(self.store.acknowledge(&consumer, cursor).await);
-            }
-            Request::ForgetConsumer(consumer, answer) => {
-                let _ = answer.send(self.store.forget_consumer(&consumer).await);
-            }
-            Request::ForgetBefore(moment, conversation, answer) => {
-                let _ = answer.send(self.store.forget_before(moment, conversation.as_ref()).await);
-            }
-            Request::Check(answer) => {
-                let _ = answer.send(self.store.check().await);
-            }
+            Request::Store(work) => work(&mut self.store).await,
             // Taken before.
             Request::Close(_) => {}
         }
@@ -364,7 +360,7 @@ impl Driver {
     fn command(&mut self, command: Command) -> Result<Result<(), CommandError>, CommandFailed> {
         let failing = self.condition.borrow().failing.unwrap_or(StoreError::Unavailable);
         let Some(engine) = &mut self.engine else { return Err(CommandFailed::NotStored(failing)) };
-        Ok(engine.handle(Input::Command(command), self.clock.now(), &mut UnwrapErr(SysRng)))
+        Ok(engine.handle(Input::Command(command), self.clock.now(), &mut self.chance))
     }
 
     fn feed(&mut self, input: Input) {
@@ -373,13 +369,13 @@ impl Driver {
             self.lines.trust(engine.own_servers());
         }
         // Only commands are refused.
-        let _ = engine.handle(input, self.clock.now(), &mut UnwrapErr(SysRng));
+        let _ = engine.handle(input, self.clock.now(), &mut self.chance);
     }
 
     /// For when the engine is to be woken. A clock that is set forward is noticed within two minutes.
     fn set_alarm(&mut self) {
         let due = self.wake.map(|at| self.clock.until(at));
-        let now = Instant::now();
+        let now = now();
         self.alarm.set(now.checked_add(due.unwrap_or(LOOK).min(LOOK)).unwrap_or(now));
     }
 
@@ -393,6 +389,15 @@ impl Driver {
             None => self.reload().await,
         }
     }
+}
+
+fn alarm(machine: &Machine) -> Alarm {
+    machine.alarm(now())
+}
+
+/// tokio's, which is the system's unless a simulation has paused it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn outcome(result: Result<(), CommandError>, failed: Option<StoreError>) -> Result<(), CommandFailed> {

@@ -14,7 +14,7 @@ use waxwing_wire::{address::ServerAddress, frame::StreamKind, keys::ServerPublic
 
 use crate::{
     BindError, BlobStream, Clock, CloseCode, Ended, FrameReader, FramedStream, KeyserverConnection, LeafNumber,
-    RelayConnection, SendError, Service, Socket,
+    Machine, RelayConnection, SendError, Service, Socket,
     silence::Heard,
     stream::{Deadlines, Link},
     tls, transport,
@@ -45,6 +45,8 @@ pub struct Client {
 pub struct ClientConfig {
     /// Dates of certificates are checked against this.
     pub clock: Clock,
+    /// Where its socket comes from.
+    pub machine: Machine,
     /// For one address: until the handshake is done. 5 s.
     pub attempt: Duration,
     /// For a name to be resolved. 5 s.
@@ -63,6 +65,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
+            machine: Machine::default(),
             attempt: Duration::from_secs(5),
             resolve: Duration::from_secs(5),
             queue: 256 * 1_024,
@@ -79,8 +82,7 @@ impl Client {
     /// # Errors
     /// [`BindError`].
     pub fn new(config: ClientConfig) -> Result<Self, BindError> {
-        let socket = Socket::bind(([0_u16; 8], 0).into()).or_else(|_| Socket::bind(([0_u8; 4], 0).into()))?;
-        Self::on(socket, config)
+        Self::on(config.machine.socket()?, config)
     }
 
     /// A client on a socket that is there.

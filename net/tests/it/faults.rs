@@ -1,10 +1,14 @@
 //! A network that loses, doubles and reorders, servers that vanish and come back, and many clients at once.
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use waxwing_net::{
-    ClientConfig, Ended, FramedStream, Limits, ListenerConfig, Service, echo,
-    simulation::{Faults, Network},
+    Client, ClientConfig, Ended, FramedStream, Limits, ListenerConfig, Service, echo,
+    simulation::{Datagram, Faults, Network, Way},
 };
 
 use crate::world::{TRUST, client, client_on, listen, listen_on};
@@ -126,7 +130,7 @@ async fn a_storm_of_clients_is_served_under_retry_and_leaves_nothing_behind() {
         let address = address.clone();
         storm.spawn(async move {
             let config = ClientConfig { attempt: Duration::from_secs(60), ..ClientConfig::default() };
-            let client = waxwing_net::Client::new(config).unwrap();
+            let client = Client::new(config).unwrap();
             let connection = client.connect(&address, Service::Relay, TRUST).await.unwrap();
             let FramedStream { mut reader, sender } = connection.control().await.unwrap();
             let payload = vec![u8::try_from(number % 251).unwrap(); 2_560];
@@ -146,5 +150,73 @@ async fn a_storm_of_clients_is_served_under_retry_and_leaves_nothing_behind() {
         tokio::task::yield_now().await;
     }
     drop(client());
+    serving.abort();
+}
+
+/// What happens to the n-th datagram between two sockets does not depend on what others send, and comes again with the seed.
+#[test]
+fn faults_replay_by_seed_whatever_else_travels() {
+    let lost = |seed: u64, noise: bool| {
+        paused().block_on(async {
+            let network = Network::new(seed);
+            network.set(Faults { lost: 300, doubled: 200, ..Faults::default() });
+            let at = |number: u8| SocketAddr::from(([10, 0, 0, number], 1));
+            let mut fates = Vec::new();
+            for number in 0..200 {
+                if noise && number % 3 == 0 {
+                    network.inject(&Datagram { from: at(9), to: at(2), bytes: vec![0] });
+                }
+                let before = network.tally();
+                network.inject(&Datagram { from: at(1), to: at(2), bytes: vec![number] });
+                let after = network.tally();
+                fates.push((after.lost - before.lost, after.doubled - before.doubled));
+            }
+            fates
+        })
+    };
+    assert_eq!(lost(7, false), lost(7, true));
+    assert_ne!(lost(7, false), lost(8, false));
+    let count = |fates: &[(u64, u64)], some: fn(&(u64, u64)) -> bool| fates.iter().filter(|fate| some(fate)).count();
+    assert!((40..100).contains(&count(&lost(7, false), |fate| fate.0 > 0)), "about three of ten are lost");
+    assert!((20..70).contains(&count(&lost(7, false), |fate| fate.1 > 0)), "about two of ten are doubled");
+}
+
+/// A way is closed in its direction only, and a machine that ended sends nothing more, also when another took its place.
+#[tokio::test(start_paused = true)]
+async fn ways_are_closed_by_direction_and_machines_end() {
+    let network = Network::new(1);
+    let (listener, address) = listen_on(&network, ListenerConfig::new(Service::Relay));
+    let serving = tokio::spawn(async move { echo::serve(&listener, echo::Answer::Same).await });
+    let here = IpAddr::from([10, 3, 0, 1]);
+    let config = ClientConfig { machine: network.machine(here), ..ClientConfig::default() };
+    let client = Client::new(config.clone()).unwrap();
+    let connection = client.connect(&address, Service::Relay, TRUST).await.unwrap();
+    let FramedStream { mut reader, sender } = connection.control().await.unwrap();
+    let back = Way { from: None, to: Some(here) };
+    network.close(back);
+    let cut = network.tally().closed;
+    sender.send(&[1]).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), reader.next()).await.is_err(), "no answer comes back");
+    assert!(network.tally().closed > cut);
+    network.open(back);
+    assert_eq!(reader.next().await.unwrap(), Some(vec![1]));
+    let there = Way { from: Some(here), to: None };
+    network.close(there);
+    sender.send(&[2]).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), reader.next()).await.is_err(), "nothing gets there");
+    network.open_all();
+    assert_eq!(reader.next().await.unwrap(), Some(vec![2]));
+    network.end(here);
+    let sent = network.tally().sent;
+    sender.send(&[3]).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), reader.next()).await.is_err());
+    // The server still sends to it; from it comes nothing.
+    network.record();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(network.recorded().iter().all(|datagram| datagram.from.ip() != here));
+    assert!(network.tally().sent >= sent);
+    // Another process at the same machine reaches the server.
+    let again = Client::new(config).unwrap();
+    again.connect(&address, Service::Relay, TRUST).await.unwrap();
     serving.abort();
 }

@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use waxwing_engine::{State, store::StoredMessage};
 use waxwing_wire::{content::MessageId, id::AccountId};
 
-use super::{DeviceIndex, PersonIndex, World};
+use super::{DeviceIndex, Person, PersonIndex, World};
 
 /// Something that a person said.
 #[derive(Clone, Debug)]
-pub(super) struct Said {
-    pub(super) by: DeviceIndex,
-    pub(super) to: PersonIndex,
-    pub(super) id: MessageId,
-    pub(super) text: String,
-    pub(super) fate: Fate,
+pub(crate) struct Said {
+    pub(crate) by: DeviceIndex,
+    pub(crate) to: PersonIndex,
+    pub(crate) id: MessageId,
+    pub(crate) text: String,
+    pub(crate) fate: Fate,
     /// Whose it is, and the devices that are to show it: those that there were.
-    pub(super) author: PersonIndex,
-    pub(super) ours: Vec<DeviceIndex>,
-    pub(super) theirs: Vec<DeviceIndex>,
+    pub(crate) author: PersonIndex,
+    pub(crate) ours: Vec<DeviceIndex>,
+    pub(crate) theirs: Vec<DeviceIndex>,
 }
 
 /// What is to become of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// Its recipient sees it, and its author hears of that.
     Delivered,
     /// Its recipient sees it, as a request perhaps; its author hears nothing.
@@ -50,7 +50,7 @@ impl Verdict {
 }
 
 /// A page of one device's conversation, oldest first.
-pub(super) type Shown = BTreeMap<(DeviceIndex, AccountId), Vec<StoredMessage>>;
+pub(crate) type Shown = BTreeMap<(DeviceIndex, AccountId), Vec<StoredMessage>>;
 
 impl World {
     /// Judges what is shown at the moment, by everybody's stores.
@@ -77,9 +77,23 @@ impl World {
 
     /// The judgement itself, of what is handed to it: tests plant faults here.
     pub(super) fn judge_shown(&self, shown: &Shown) -> Verdict {
+        let person = |person: &'_ Person| (person.account, person.devices.clone());
+        Case { people: self.people.iter().map(person).collect(), said: &self.said }.judge(shown)
+    }
+}
+
+/// Who there is with which devices, and what they said.
+pub(crate) struct Case<'w> {
+    pub(crate) people: Vec<(AccountId, Vec<DeviceIndex>)>,
+    pub(crate) said: &'w [Said],
+}
+
+impl Case<'_> {
+    /// What is not as it has to be.
+    pub(crate) fn judge(&self, shown: &Shown) -> Verdict {
         let mut verdict = Verdict::default();
         let mut expected: BTreeMap<(DeviceIndex, AccountId), BTreeSet<MessageId>> = BTreeMap::new();
-        for said in &self.said {
+        for said in self.said {
             self.judge_said(said, shown, &mut expected, &mut verdict);
         }
         for (place, page) in shown {
@@ -96,8 +110,9 @@ impl World {
     /// A device that joined later may get what was on its way.
     fn may_show(&self, (device, conversation): &(DeviceIndex, AccountId), message: &StoredMessage) -> bool {
         self.said.iter().filter(|said| said.id == message.id && said.text == message.text).any(|said| {
-            let owner = self.person_of(*device);
-            let (author, to) = (self.people[said.author.0].account, self.people[said.to.0].account);
+            let owner = self.people.iter().position(|(_, devices)| devices.contains(device)).map(PersonIndex);
+            let owner = owner.expect("every device is somebody's");
+            let (author, to) = (self.people[said.author.0].0, self.people[said.to.0].0);
             let here = if owner == said.author { to } else { author };
             let joined = !said.ours.contains(device) && !said.theirs.contains(device);
             let is_party = owner == said.author || (owner == said.to && said.fate != Fate::Lost);
@@ -112,8 +127,8 @@ impl World {
         expected: &mut BTreeMap<(DeviceIndex, AccountId), BTreeSet<MessageId>>,
         verdict: &mut Verdict,
     ) {
-        let (author, recipient) = (self.people[said.author.0].account, self.people[said.to.0].account);
-        let listed = |person: PersonIndex, device: &DeviceIndex| self.people[person.0].devices.contains(device);
+        let (author, recipient) = (self.people[said.author.0].0, self.people[said.to.0].0);
+        let listed = |person: PersonIndex, device: &DeviceIndex| self.people[person.0].1.contains(device);
         let theirs = said.theirs.iter().filter(|device| said.fate != Fate::Lost && listed(said.to, device));
         let theirs = theirs.map(|device| (*device, author));
         let ours = said.ours.iter().filter(|device| listed(said.author, device)).map(|device| (*device, recipient));

@@ -21,7 +21,7 @@ mod events;
 mod evil;
 mod executor;
 mod faults;
-mod judge;
+pub(crate) mod judge;
 mod keyserver;
 mod network;
 mod observer;

@@ -6,6 +6,7 @@
     reason = "a panic is the report"
 )]
 mod attacks;
+mod campaign;
 mod crashes;
 mod evil;
 mod flows;
@@ -15,3 +16,4 @@ mod planted;
 mod replay;
 mod seen;
 mod weather;
+mod wired;

@@ -3,21 +3,12 @@
 //! ```text
 //! two people with two devices each ─▶ a bad minute, in which they talk ─▶ it heals ─▶ within 60 seconds everything is shown: once, in order
 //! ```
-//! A campaign prints a table of classes, seeds, faults that happened and failures:
-//!
-//! ```sh
-//! WAXWING_SEEDS=1000 cargo test --release --workspace --test world -- --ignored --nocapture matrix::campaign
-//! ```
-//! `WAXWING_CLASSES=loss,storm` runs some of them, `WAXWING_CLASSES=-loss` all others, `WAXWING_FIRST=201` begins with that seed: so a long
-//! one is run in pieces.
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Mutex,
-    time::Duration,
-};
+//! [`crate::campaign`] says how to run many.
+use std::{collections::BTreeMap, time::Duration};
 
-use waxwing_tests::world::{PersonIndex, Trouble, Weather, World, for_each_seed, seeds};
+use waxwing_tests::world::{PersonIndex, Trouble, Weather, World};
+
+use crate::campaign::{self, Kind};
 
 /// A kind of bad minute.
 struct Class {
@@ -51,6 +42,12 @@ enum Heals {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 8;
+
+impl Class {
+    const fn kind(&self) -> Kind {
+        Kind { suite: "matrix", name: self.name, seeds: self.seeds, faults: self.faults }
+    }
+}
 
 const CALM: Class = Class {
     name: "",
@@ -197,85 +194,14 @@ fn next_word(world: &mut World, alice: PersonIndex, bob: PersonIndex) {
     world.run_for(MINUTE * 2);
 }
 
-/// What came of the seeds of a class.
-#[derive(Default)]
-struct Report {
-    seeds: u64,
-    faults: BTreeMap<&'static str, u64>,
-    failed: Vec<u64>,
-}
-
-impl Report {
-    fn add(&mut self, seed: u64, outcome: Option<BTreeMap<&'static str, u64>>) {
-        self.seeds += 1;
-        match outcome {
-            Some(faults) => {
-                faults.into_iter().for_each(|(fault, count)| *self.faults.entry(fault).or_default() += count);
-            }
-            None => self.failed.push(seed),
-        }
-    }
-
-    /// Faults that the class is about and that did not happen often enough to say something.
-    fn missing(&self, class: &Class) -> Vec<&'static str> {
-        let enough = |fault: &&&str| self.faults.get(**fault).is_some_and(|count| count * 2 >= self.seeds);
-        class.faults.iter().filter(|fault| !enough(fault)).copied().collect()
-    }
-}
-
 fn run(name: &str) {
     let class = CLASSES.iter().find(|class| class.name == name).expect("there is such a class");
-    let mut report = Report::default();
-    for_each_seed(&format!("matrix::{name}"), class.seeds, |seed| report.add(seed, Some(live_through(class, seed))));
-    println!("{name}: {:?}", report.faults);
-    // A single seed is a replay.
-    let missing = report.missing(class);
-    assert!(report.seeds == 1 || missing.is_empty(), "{missing:?} of {:?}", report.faults);
+    campaign::test(&class.kind(), |seed| live_through(class, seed));
 }
 
 /// All classes with many seeds each, and a table of what happened; every failing seed is named.
 #[test]
 #[ignore = "a campaign: minutes to hours"]
 fn campaign() {
-    let mut bad = Vec::new();
-    println!("| class | seeds | faults that happened | failures |\n|---|---|---|---|");
-    let chosen = std::env::var("WAXWING_CLASSES").unwrap_or_default();
-    let (excluded, chosen): (Vec<&str>, Vec<&str>) =
-        chosen.split(',').filter(|name| !name.is_empty()).partition(|name| name.starts_with('-'));
-    let is_chosen = |class: &&Class| {
-        (chosen.is_empty() || chosen.contains(&class.name))
-            && excluded.iter().all(|name| name.strip_prefix('-') != Some(class.name))
-    };
-    for class in CLASSES.iter().filter(is_chosen) {
-        let report = campaign_of(class);
-        let faults: Vec<_> = report.faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
-        println!("| {} | {} | {} | {:?} |", class.name, report.seeds, faults.join(", "), report.failed);
-        if !report.failed.is_empty() || !report.missing(class).is_empty() {
-            bad.push(class.name);
-        }
-    }
-    assert!(bad.is_empty(), "{bad:?}");
-}
-
-/// On as many threads as there are processors.
-fn campaign_of(class: &Class) -> Report {
-    let report = Mutex::new(Report::default());
-    let next = Mutex::new(seeds(class.seeds));
-    let work = || {
-        loop {
-            let seed = next.lock().expect("nobody panics in it").next();
-            let Some(seed) = seed else { return };
-            let outcome = catch_unwind(AssertUnwindSafe(|| live_through(class, seed))).ok();
-            if outcome.is_none() {
-                eprintln!(
-                    "to replay: WAXWING_SEED={seed} cargo test --workspace --test world -- matrix::{}",
-                    class.name
-                );
-            }
-            report.lock().expect("nobody panics in it").add(seed, outcome);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    report.into_inner().expect("nobody panics in it")
+    campaign::all(CLASSES, Class::kind, live_through);
 }
