@@ -5,7 +5,7 @@
 //! Options { network: ClientConfig { machine, clock } } ──▶ SimulatedClient ──saves──▶ Disk, which outlives it
 //! ```
 //! Databases work on threads of their own, which a paused time does not wait for; so the encrypted store is not here. What is new to a driver
-//! is: what it saves takes a moment, in which it can crash.
+//! is: what it saves takes a moment, and its process can end in it.
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,16 +34,32 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<Content>>);
 
-#[derive(Debug, Default)]
+/// Where in a save a process ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moment {
+    /// Before anything is on stable storage.
+    Before,
+    /// When everything is, and nothing that it was for was done.
+    After,
+}
+
+#[derive(Default)]
 struct Content {
     store: MemoryStore,
     events: Vec<Event>,
     leaves: BTreeMap<[u8; 32], u64>,
     is_full: bool,
     lies: bool,
+    ends: Option<(Moment, Box<dyn FnOnce() + Send>)>,
     refused: u64,
     /// What left for relays: mailbox and envelope of each put.
     puts: Vec<([u8; 16], Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("store", &self.store).field("events", &self.events).finish_non_exhaustive()
+    }
 }
 
 impl Disk {
@@ -56,6 +72,16 @@ impl Disk {
     /// From now on it takes nothing, or takes everything again.
     pub fn set_full(&self, is_full: bool) {
         self.lock().is_full = is_full;
+    }
+
+    /// The process that saves next ends in it: `end` is called, and the save never returns.
+    pub fn end_at_next_save(&self, moment: Moment, end: impl FnOnce() + Send + 'static) {
+        self.lock().ends = Some((moment, Box::new(end)));
+    }
+
+    /// No save ends a process that was to end by [`Self::end_at_next_save`].
+    pub fn end_at_no_save(&self) {
+        self.lock().ends = None;
     }
 
     /// From now on it says of everything that it is saved, and saves nothing: so that a test sees what it would see.
@@ -90,6 +116,15 @@ impl Disk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Never returns if this is the moment at which the process ends.
+    async fn passes(&self, moment: Moment) {
+        let ends = self.lock().ends.take_if(|(at, _)| *at == moment);
+        if let Some((_, end)) = ends {
+            end();
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn write<T>(&self, write: impl FnOnce(&mut Content) -> T) -> Result<T, StoreError> {
         let mut content = self.lock();
         if content.is_full {
@@ -106,14 +141,15 @@ impl Keep for Disk {
     }
 
     async fn save_with(&mut self, batch: &Batch, told: &[Event]) -> Result<Option<Cursor>, StoreError> {
-        // A crash comes before it, or between it and what it was for.
+        // Time for what should not have left yet to leave.
         tokio::time::sleep(SYNC).await;
+        self.passes(Moment::Before).await;
         let saved = self.write(|content| {
             let saved = content.lies || content.store.save_now(batch).is_ok();
             content.events.extend_from_slice(told);
             saved.then_some(content.events.len()).ok_or(StoreError::Full)
         })??;
-        tokio::time::sleep(SYNC).await;
+        self.passes(Moment::After).await;
         let newest = u64::try_from(saved).unwrap_or(u64::MAX);
         Ok((!told.is_empty()).then_some(Cursor(newest)))
     }
@@ -237,5 +273,5 @@ impl SimulatedClient {
     }
 }
 
-/// How long a write takes to stable storage, there and back.
+/// How long a write takes to stable storage.
 const SYNC: Duration = Duration::from_millis(1);

@@ -2,6 +2,7 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::sleep_until;
+use waxwing_client::simulation::Moment;
 use waxwing_net::simulation::Way;
 
 use super::Wired;
@@ -18,7 +19,7 @@ pub enum Trouble {
     RelayCrashes,
     /// The key server is away for up to 30 seconds.
     KeyserverAway,
-    /// A device's process ends, and begins anew within 5 seconds.
+    /// A device's process ends, at once or in its next save, and begins anew within 5 seconds.
     ClientCrashes,
     /// A device's disk takes nothing for up to 15 seconds.
     DiskFull,
@@ -110,7 +111,11 @@ impl Wired {
 
     /// Everything is good from now on, and everybody is there.
     pub async fn heal(&mut self) {
-        self.agenda.events.clear();
+        for event in std::mem::take(&mut self.agenda.events).into_values() {
+            if !matches!(event, Event::Begins(_)) {
+                self.happen(event).await;
+            }
+        }
         self.network.set(waxwing_net::simulation::Faults::default());
         self.network.open_all();
         self.relays.iter_mut().for_each(super::Server::start);
@@ -129,6 +134,8 @@ impl Wired {
             Event::KeyserverStarts => self.keyserver.start(),
             Event::Revives(device) => {
                 self.trace("revives");
+                // If it saved nothing it is still on.
+                self.crash(device);
                 self.revive(device).await;
             }
             Event::DiskHasRoom(device) => {
@@ -167,7 +174,11 @@ impl Wired {
                 self.agenda.at(at, Event::KeyserverStarts);
             }
             Trouble::ClientCrashes => {
-                self.crash(device);
+                match self.one_of(3) {
+                    0 => self.crash(device),
+                    1 => self.crash_in_save(device, Moment::Before),
+                    _ => self.crash_in_save(device, Moment::After),
+                }
                 let at = now + self.chance_up_to(Duration::from_secs(5));
                 self.agenda.at(at, Event::Revives(device));
             }

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha20Rng;
 use waxwing_client::{
     Options,
     engine::{Engine, Settings},
-    simulation::{Disk, SimulatedClient},
+    simulation::{Disk, Moment, SimulatedClient},
 };
 use waxwing_net::ClientConfig;
 use waxwing_wire::{id::MailboxId, time::Timestamp};
@@ -70,11 +70,19 @@ impl Wired {
 
     /// Its process ends in the middle of what it does.
     pub fn crash(&mut self, device: DeviceIndex) {
-        let Device { client, machine, .. } = &mut self.devices[device.0];
+        let Device { client, disk, machine, .. } = &mut self.devices[device.0];
+        disk.end_at_no_save();
         if let Some(client) = client.take() {
             self.network.end(*machine);
             client.crash();
         }
+    }
+
+    /// Its process ends in its next save; until it is revived, somebody who asks it something waits in vain.
+    pub fn crash_in_save(&mut self, device: DeviceIndex, moment: Moment) {
+        let Device { disk, machine, .. } = &self.devices[device.0];
+        let (network, machine) = (self.network.clone(), *machine);
+        disk.end_at_next_save(moment, move || network.end(machine));
     }
 
     /// It begins anew with what its disk holds; if that takes nothing, later.

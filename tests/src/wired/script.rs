@@ -108,9 +108,10 @@ impl Wired {
     async fn send(&self, by: DeviceIndex, to: AccountId, id: MessageId, text: &str) -> bool {
         let Some(client) = &self.devices[by.0].client else { return false };
         let text = MessageText::new(text.to_owned()).expect("a text");
-        match client.command(Command::Send { to, id, text }).await {
-            Err(CommandFailed::Refused(error)) => panic!("{error}"),
-            sent => sent.is_ok(),
+        // A process that ended does not answer.
+        match tokio::time::timeout(PATIENCE, client.command(Command::Send { to, id, text })).await {
+            Ok(Err(CommandFailed::Refused(error))) => panic!("{error}"),
+            answer => matches!(answer, Ok(Ok(()))),
         }
     }
 
@@ -120,3 +121,5 @@ impl Wired {
         self.people[person.0].account
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(3);
