@@ -203,6 +203,7 @@ impl<T: Ord + Clone> Links<T> {
     pub(crate) fn connected(&mut self, link: Link, exporter: Exporter, now: Timestamp) -> bool {
         let Some(connection) = self.links.get_mut(&link) else { return false };
         connection.state = State::Up { exporter, since: now, last_used: now, bound_requests: 0 };
+        connection.failures = connection.failures.min(times::AFTER_UP);
         true
     }
 
@@ -274,7 +275,7 @@ impl<T: Ord + Clone> Links<T> {
         });
         let idle: Vec<Link> = idle.map(|(link, _)| *link).collect();
         idle.into_iter().for_each(|link| self.close(link, stage));
-        self.waits.retain(|_, wait| now.since(wait.until) < times::BACK_OFF.1);
+        self.waits.retain(|_, wait| now.since(wait.until) < times::BACK_OFF.2);
         self.links.values_mut().for_each(|connection| connection.wanted = false);
     }
 
@@ -321,9 +322,10 @@ impl<T: Ord + Clone> Links<T> {
     }
 }
 
-/// 1, 2, 4 … 60 seconds, and of that a random half to the whole, so that a crowd does not come back at once (S78).
+/// 1, 2, 4 … 20 seconds, and 60 when it lasts; of that a random half to the whole, so that a crowd does not come back at once (S78).
 fn back_off(failures: u32, rng: &mut impl CryptoRng) -> Duration {
-    let (first, most) = times::BACK_OFF;
+    let (first, soon, late) = times::BACK_OFF;
+    let most = if failures < times::LASTING { soon } else { late };
     let whole = first.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX)).min(most);
     random::between((whole.checked_div(2).unwrap_or(whole), whole), rng)
 }

@@ -52,8 +52,16 @@ pub(crate) const CALL: Duration = Duration::from_secs(30);
 pub(crate) const CONNECT: Duration = Duration::from_secs(15);
 /// An anonymous connection that nothing needs is closed after so long.
 pub(crate) const IDLE: Duration = Duration::from_secs(20);
-/// The first wait after a failure, and the longest.
-pub(crate) const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The first wait after a failure, the longest while it may soon be good again, and the longest after [`LASTING`] failures.
+///
+/// Noticing that a server is gone takes up to 30 s; so that everything is there a minute after it came back, the wait is shorter than
+/// what is left.
+pub(crate) const BACK_OFF: (Duration, Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(20), Duration::from_secs(60));
+/// Failures in a row, some five minutes of them.
+pub(crate) const LASTING: u32 = 20;
+/// A connection that came up shows that its server is there: what it failed before counts as so many failures at most.
+pub(crate) const AFTER_UP: u32 = 3;
 /// A put that found a full lane is tried again after so long at most, whatever the relay says.
 pub(crate) const LANE_FULL: Duration = Duration::from_secs(5 * MINUTE);
 /// A session with one device is repaired at most so often.

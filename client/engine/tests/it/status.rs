@@ -46,6 +46,63 @@ fn a_message_says_that_the_relay_is_unreachable_and_when_it_is_tried_again() {
     assert_eq!(town.residents[0].engine().waiting(), []);
 }
 
+/// The waits of the conversation's link, one after each failure: failures so far, and how long.
+fn waits(town: &mut Town, count: usize) -> Vec<(u32, Duration)> {
+    let mut waits = Vec::new();
+    while waits.len() < count {
+        let connections = town.residents[0].engine().connections();
+        let down = connections.iter().find(|one| conversations(&one.link.purpose)).unwrap();
+        let ConnectionState::Down { next_try } = down.state else { panic!("{down:?}") };
+        waits.push((down.failures, next_try.since(town.now)));
+        town.pass(next_try.since(town.now));
+    }
+    waits
+}
+
+/// 20.1.5: so that everything goes out within a minute after it is good again; only what lasts is asked seldom.
+#[test]
+fn waits_are_short_while_it_may_soon_be_good_again() {
+    let mut town = Town::with_two_friends();
+    let bob = town.account(1);
+    town.out_of_reach = Some(conversations);
+    town.pass(Duration::from_secs(60));
+    town.say(0, bob, "hello?");
+    let waits = waits(&mut town, 30);
+    for (failures, wait) in &waits {
+        let most = match failures {
+            1 => 1,
+            2 => 2,
+            3 => 4,
+            4 => 8,
+            5 => 16,
+            6..=20 => 20,
+            _ => 60,
+        };
+        let whole = Duration::from_secs(most);
+        assert!((whole / 2..=whole).contains(wait), "{failures} failures: {wait:?}");
+    }
+    assert_eq!(waits.last().map(|(failures, _)| *failures), Some(30));
+}
+
+#[test]
+fn a_server_that_is_there_and_ends_connections_is_asked_again_soon() {
+    let mut town = Town::with_two_friends();
+    let bob = town.account(1);
+    town.out_of_reach = Some(conversations);
+    town.pass(Duration::from_secs(60));
+    town.say(0, bob, "hello?");
+    waits(&mut town, 10);
+    town.out_of_reach = None;
+    town.ends_at_once = Some(conversations);
+    town.pass(Duration::from_secs(30));
+    for (failures, wait) in waits(&mut town, 5) {
+        assert!(failures == 4 && wait <= Duration::from_secs(8), "{failures} failures: {wait:?}");
+    }
+    town.ends_at_once = None;
+    town.pass(Duration::from_secs(10));
+    assert_eq!(town.residents[0].engine().waiting(), []);
+}
+
 #[test]
 fn a_message_says_that_the_account_is_being_looked_up_and_that_nobody_answers() {
     let mut town = Town::new();

@@ -56,6 +56,8 @@ pub struct Town {
     pub liar: Option<Liar>,
     /// Connections that cannot be made.
     pub out_of_reach: Option<fn(&Purpose) -> bool>,
+    /// Connections that come up and end at once.
+    pub ends_at_once: Option<fn(&Purpose) -> bool>,
     /// What the relay says to every put, and when it may be tried again.
     pub puts_fail: Option<(ErrorCode, Duration)>,
 }
@@ -79,6 +81,7 @@ impl Town {
             one_by_one: false,
             liar: None,
             out_of_reach: None,
+            ends_at_once: None,
             puts_fail: None,
         }
     }
@@ -287,6 +290,9 @@ impl Town {
                     resident.bound_requests = 0;
                 }
                 resident.inputs.push_back(Input::Connected { link, exporter });
+                if self.ends_at_once.is_some_and(|ends| ends(&link.purpose)) {
+                    resident.inputs.push_back(Input::Disconnected { link });
+                }
             }
             Output::Disconnect { .. } => {}
             Output::Relay { link, call, request } => {
