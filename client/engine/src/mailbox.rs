@@ -61,6 +61,11 @@ pub(crate) struct Mailbox {
     in_ack: Vec<u64>,
     /// The relay said that it does not know it: what lanes it has is asked.
     is_doubted: bool,
+    /// When it was last seen which lanes the relay has, and whether it may have become another relay since: one that was put back.
+    seen: Option<Timestamp>,
+    is_unseen: bool,
+    /// Lanes of links that are over, which the relay has again.
+    strays: Vec<u32>,
     /// The hash that the contacts' lane is being given.
     rotating_to: Option<LaneHash>,
 }
@@ -103,6 +108,9 @@ impl Mailbox {
             to_ack: BTreeSet::new(),
             in_ack: Vec::new(),
             is_doubted: false,
+            seen: None,
+            is_unseen: true,
+            strays: Vec::new(),
             rotating_to: None,
         }
     }
@@ -193,6 +201,7 @@ impl Mailbox {
             let subscribe = Subscribe { after: 0, window: WINDOW };
             ask(links, link, Task::Subscribe, RelayRequest::Subscribe(subscribe), now, stage);
         } else {
+            self.look_at_lanes(link, links, now, stage);
             self.rotate(own, link, links, now, stage);
             self.end_revoked(link, links, now, stage);
             self.acknowledge(link, links, now, stage);
@@ -249,6 +258,13 @@ impl Mailbox {
         own.contacts_secret.key_for(Grant::Audience, &id).lane_hash(&id)
     }
 
+    /// A relay that was put back to an earlier day knows the owner, and not what was agreed since: nobody else would notice.
+    fn look_at_lanes(&self, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
+        if self.is_unseen && self.seen.is_none_or(|at| now.since(at) >= times::LOOK_AT_LANES) {
+            ask(links, link, Task::MailboxState, RelayRequest::MailboxState, now, stage);
+        }
+    }
+
     /// The account has another secret for contacts: the old one ends, at the strangers' share until then (FLOWS g).
     fn rotate(&mut self, own: &Own, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
         let hash = self.contacts_hash(own);
@@ -262,9 +278,10 @@ impl Mailbox {
     }
 
     fn end_revoked(&self, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
-        for token in self.tokens.iter().filter(|token| token.revoked && token.lane != 0) {
-            let end = RelayRequest::EndLane(EndLane { lane: LaneNumber(token.lane), ends: now });
-            ask(links, link, Task::EndLane(token.lane), end, now, stage);
+        let revoked = self.tokens.iter().filter(|token| token.revoked && token.lane != 0).map(|token| token.lane);
+        for lane in revoked.chain(self.strays.iter().copied()) {
+            let end = RelayRequest::EndLane(EndLane { lane: LaneNumber(lane), ends: now });
+            ask(links, link, Task::EndLane(lane), end, now, stage);
         }
     }
 
@@ -290,6 +307,7 @@ impl Mailbox {
     /// The connection is over.
     pub(crate) fn down(&mut self) {
         self.unsubscribed();
+        self.is_unseen = true;
         (self.authenticated, self.price, self.nonce) = (false, None, None);
     }
 
@@ -297,12 +315,17 @@ impl Mailbox {
         &mut self,
         task: Task,
         result: Result<RelayReply, ServerError>,
+        now: Timestamp,
         stage: &mut Stage,
     ) -> Result<(), ServerError> {
         match (task, result) {
             (Task::MailboxInfo, Ok(RelayReply::Info(info))) => self.price = Some(info.price),
             (Task::CreateMailbox, Ok(RelayReply::Done)) => {
                 (self.created, self.authenticated) = (true, true);
+                if !self.is_doubted {
+                    // It is new: what lanes it has is known.
+                    (self.seen, self.is_unseen) = (Some(now), false);
+                }
                 self.save(stage);
             }
             (Task::CreateMailbox, Err(error)) => {
@@ -319,7 +342,7 @@ impl Mailbox {
             }
             (Task::AddLane(lane), Ok(RelayReply::LaneAdded(added))) => self.added(lane, added.lane.0, stage),
             (Task::RotateLane, Ok(RelayReply::LaneAdded(added))) => self.added(Lane::Contacts, added.lane.0, stage),
-            (Task::MailboxState, Ok(RelayReply::MailboxState(state))) => self.take_state(&state, stage),
+            (Task::MailboxState, Ok(RelayReply::MailboxState(state))) => self.take_state(&state, now, stage),
             (Task::AddLane(_), Err(error)) if error.code == ErrorCode::LaneExists => {
                 // An answer was lost, with what it said.
                 self.is_doubted = true;
@@ -336,6 +359,7 @@ impl Mailbox {
                 if let Some(token) = self.tokens.iter_mut().find(|token| token.lane == lane) {
                     token.lane = 0;
                 }
+                self.strays.retain(|stray| *stray != lane);
                 self.save(stage);
             }
             (_, Err(error)) => return Err(error),
@@ -345,8 +369,8 @@ impl Mailbox {
         Ok(())
     }
 
-    /// What the relay has is what counts: lanes that it does not know are made again.
-    fn take_state(&mut self, state: &MailboxState, stage: &mut Stage) {
+    /// What the relay has is what counts: lanes that it does not know are made again, and those of links that are over end again.
+    fn take_state(&mut self, state: &MailboxState, now: Timestamp, stage: &mut Stage) {
         let number = |wanted: LaneKind, known: u32| {
             let mut open = state.lanes.iter().filter(|lane| lane.kind == wanted && lane.ends.is_none());
             let same = open.clone().any(|lane| lane.lane.0 == known);
@@ -359,9 +383,16 @@ impl Mailbox {
             self.contacts_hash.clear();
         }
         self.lanes = [of_contacts, number(LaneKind::Groups, groups), number(LaneKind::Own, own)];
-        let is_there = |lane: u32| state.lanes.iter().any(|there| there.lane.0 == lane);
-        self.tokens.iter_mut().filter(|token| !is_there(token.lane)).for_each(|token| token.lane = 0);
+        let of_links: Vec<u32> =
+            state.lanes.iter().filter(|lane| is_of_link(lane, now)).map(|lane| lane.lane.0).collect();
+        self.tokens.iter_mut().filter(|token| !of_links.contains(&token.lane)).for_each(|token| token.lane = 0);
         self.is_doubted = false;
+        // A lane that is not known may be one whose making was not answered: it is made first, which tells its number.
+        if self.tokens.iter().all(|token| token.revoked || token.lane != 0) {
+            let is_known = |lane: &u32| self.tokens.iter().any(|token| token.lane == *lane);
+            self.strays = of_links.into_iter().filter(|lane| !is_known(lane)).collect();
+            (self.seen, self.is_unseen) = (Some(now), false);
+        }
         self.save(stage);
     }
 
@@ -496,6 +527,11 @@ impl Mailbox {
         }
         Some(mailbox)
     }
+}
+
+/// Whether it lets in whoever has a link.
+fn is_of_link(lane: &waxwing_wire::relay::Lane, now: Timestamp) -> bool {
+    lane.kind == LaneKind::Introduction && lane.ends.is_none_or(|ends| ends > now)
 }
 
 const fn uses(once: bool) -> LinkUses {

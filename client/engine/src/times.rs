@@ -62,6 +62,8 @@ pub(crate) const BACK_OFF: (Duration, Duration, Duration) =
 pub(crate) const LASTING: u32 = 20;
 /// A connection that came up shows that its server is there: what it failed before counts as so many failures at most.
 pub(crate) const AFTER_UP: u32 = 3;
+/// Which lanes the own relay has is looked at after a connection ended, so often at most.
+pub(crate) const LOOK_AT_LANES: Duration = Duration::from_secs(60 * MINUTE);
 /// A put that found a full lane is tried again after so long at most, whatever the relay says.
 pub(crate) const LANE_FULL: Duration = Duration::from_secs(5 * MINUTE);
 /// A session with one device is repaired at most so often.

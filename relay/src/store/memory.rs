@@ -26,6 +26,13 @@ impl MemoryStore {
     pub fn new(rules: Rules) -> Self {
         Self::empty(Memory::default(), rules)
     }
+
+    /// One that begins as after so many openings of a disk: its numbers are above those of all runs before (spec §17.4), so that mailboxes of
+    /// earlier runs can be imported.
+    #[must_use]
+    pub fn of_run(rules: Rules, run: u64) -> Self {
+        Self::at_run(Memory::default(), rules, run)
+    }
 }
 
 /// Envelopes by place.

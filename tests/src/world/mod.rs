@@ -56,6 +56,7 @@ pub use self::{
     evil::{Evil, EvilKeyserver, EvilRelay, Planted},
     judge::Verdict,
     observer::{Delivered, Observed, What},
+    relay::Backup,
     trouble::Trouble,
     weather::Weather,
 };

@@ -14,6 +14,7 @@ use rand_chacha::{
 };
 use waxwing_relay::{
     ledger::Quota,
+    portable::{Head, Parcel},
     service::{AdmissionSettings, Clock, Gone, Outbox, Rates, Relay, Session, Settings, Source},
     store::{MemoryStore, Rules, Store as _},
 };
@@ -39,7 +40,11 @@ pub(super) struct RelayHost {
     connections: BTreeMap<ConnectionId, Connection>,
     tasks: Tasks,
     rules: Rules,
+    runs: u64,
 }
+
+/// Everything that a relay keeps of some mailboxes: what a backup of its disk holds.
+pub struct Backup(Vec<(Head, Vec<Parcel>)>);
 
 /// Mailboxes, and the newest number of each.
 pub(super) type Snapshot = Vec<(MailboxId, u64)>;
@@ -89,7 +94,7 @@ impl RelayHost {
         let store = MemoryStore::new(rules);
         let relay = serve(&store, now, &mut rng);
         let (connections, tasks) = (BTreeMap::new(), Tasks::default());
-        Self { address, relay, store, now: Arc::clone(now), rng, connections, tasks, rules }
+        Self { address, relay, store, now: Arc::clone(now), rng, connections, tasks, rules, runs: 0 }
     }
 
     pub(super) fn connect(&mut self, id: ConnectionId, exporter: Exporter) {
@@ -155,6 +160,36 @@ impl RelayHost {
     /// Another process with another disk, under the same name and key.
     pub(super) fn lose_everything(&mut self) {
         self.store = MemoryStore::new(self.rules);
+        self.restart();
+    }
+
+    /// A copy of all that it keeps of these mailboxes.
+    pub(super) fn backup(&self, mailboxes: &[MailboxId]) -> Backup {
+        let now = Timestamp(self.now.load(Ordering::Relaxed));
+        let mut copies = Vec::new();
+        for mailbox in mailboxes {
+            let Ok(mut export) = wait(self.store.export(mailbox, now)) else { continue };
+            let mut parcels = Vec::new();
+            while let Some(some) = wait(export.next()).expect("memory is there") {
+                parcels.extend(some);
+            }
+            copies.push((export.head().clone(), parcels));
+        }
+        Backup(copies)
+    }
+
+    /// The process ends and begins anew with a copy of an earlier time: later keys, lanes and envelopes are gone, and what was acked is there.
+    pub(super) fn go_back_to(&mut self, backup: Backup) {
+        let now = Timestamp(self.now.load(Ordering::Relaxed));
+        self.runs += 1;
+        self.store = MemoryStore::of_run(self.rules, self.runs);
+        for (head, parcels) in backup.0 {
+            let mut import = self.store.import(head, now).expect("it is not here");
+            for parcel in parcels {
+                wait(import.add(parcel)).expect("it was in a mailbox");
+            }
+            wait(import.finish()).expect("memory is there");
+        }
         self.restart();
     }
 

@@ -5,7 +5,7 @@ use super::{
     World,
     device::DeviceIndex,
     network::{Direction, Event, Server},
-    relay::Snapshot,
+    relay::{Backup, Snapshot},
 };
 use waxwing_engine::store::{Batch, Table, Write};
 
@@ -150,6 +150,20 @@ impl World {
             self.break_connection(id);
         }
         self.relays[relay].lose_everything();
+    }
+
+    /// A copy of all that a relay keeps.
+    #[must_use]
+    pub fn relay_backup(&self, relay: usize) -> Backup {
+        self.relays[relay].backup(&self.mailboxes())
+    }
+
+    /// A relay is put back to a copy of an earlier time.
+    pub fn relay_goes_back(&mut self, relay: usize, backup: Backup) {
+        for id in self.network.of_server(Server::Relay(relay)) {
+            self.break_connection(id);
+        }
+        self.relays[relay].go_back_to(backup);
     }
 
     /// How many envelopes wait in a device's mailbox.

@@ -1,8 +1,9 @@
 //! What was lost, stale or away for long, and how it is good again.
 use std::time::Duration;
 
+use waxwing_engine::{Command, LinkId};
 use waxwing_relay::ledger::Quota;
-use waxwing_tests::world::{DeviceIndex, Evil, PersonIndex, Trouble, What, World, for_each_seed};
+use waxwing_tests::world::{DeviceIndex, Evil, Observed, PersonIndex, Trouble, What, World, for_each_seed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -22,14 +23,92 @@ fn e6_a_relay_that_lost_everything_gets_the_mailboxes_again() {
     world.run_for(MINUTE * 5);
     world.judge().assert();
     // By keys, not by the strangers' lane, which costs work.
-    let puts = world.observed().iter().rev().take(20);
-    assert!(
-        puts.filter_map(|seen| match seen.what {
-            What::Put { by_key, .. } => Some(by_key),
-            _ => None,
-        })
-        .all(|by_key| by_key)
-    );
+    assert!(world.observed().iter().rev().take(20).filter_map(by_key).all(|by_key| by_key));
+}
+
+/// E6: a relay that is put back to an earlier day delivers again what was dealt with, has links again that were revoked and does not know
+/// those that were made since, nor the contacts' new key. Nothing is shown twice, and within the hour everything is as it was.
+#[test]
+fn e6_a_relay_that_was_put_back_to_an_earlier_day_has_today_s_lanes_again() {
+    let mut world = World::new(24, 1);
+    let (alice, bob) = world.two_friends(2, 2);
+    let (carol, dave) = (world.person(1), world.person(1));
+    let revoked = world.make_link(bob);
+    world.say(world.device(alice, 0), bob, "on its way");
+    world.run_for(Duration::from_millis(300));
+    let backup = world.relay_backup(0);
+    world.run_for(MINUTE);
+    let id = LinkId::of(&revoked).expect("it has a token");
+    world.command(world.device(bob, 0), Command::RevokeLink { link: id }).expect("it is open");
+    let newer = world.make_link(bob);
+    world.run_for(MINUTE * 61);
+    world.forget_observed();
+    world.relay_goes_back(0, backup);
+    world.run_for(MINUTE * 3);
+    world.judge().assert();
+    for (person, other) in [(alice, bob), (bob, alice)] {
+        for device in world.devices(person).to_vec() {
+            world.say(device, other, "still here");
+        }
+    }
+    world.run_for(MINUTE * 5);
+    world.judge().assert();
+    assert!(puts_by_key(&world).all(|by_key| by_key), "contacts and own devices need no work");
+    // Whoever has the newer link is let in by it; whoever has the revoked one is a stranger, who pays.
+    for (person, link, text, is_let_in) in [(carol, newer, "by the link", true), (dave, revoked, "a stranger", false)] {
+        world.forget_observed();
+        world.command(world.device(person, 0), Command::Add { link }).expect("it is somebody else's");
+        world.say_unanswered(world.device(person, 0), bob, text);
+        world.run_for(MINUTE * 3);
+        world.judge().assert();
+        let d = world.device(person, 0);
+        let mut puts = world.observed().iter().filter(|seen| seen.device == d).filter_map(by_key);
+        assert!(puts.next().is_some(), "{text}: something was put");
+        let has_paid = world.observed().iter().filter(|seen| seen.device == d).filter_map(by_key).any(|by_key| !by_key);
+        assert_eq!(has_paid, !is_let_in, "{text}");
+    }
+}
+
+/// E6: nor does such a relay know the contacts' new key, by which somebody who was blocked was shut out.
+#[test]
+fn e6_a_relay_that_was_put_back_gets_the_contacts_key_that_counts() {
+    let mut world = World::new(25, 1);
+    let (alice, bob) = world.two_friends(1, 1);
+    let carol = world.person(1);
+    world.befriend(carol, bob);
+    let (a, b, c) = (world.device(alice, 0), world.device(bob, 0), world.device(carol, 0));
+    let backup = world.relay_backup(0);
+    world.command(b, Command::Block { account: world.account(carol) }).expect("they are a contact");
+    for number in 0..3 {
+        world.say_in_vain(c, bob, &format!("in vain {number}"));
+        world.run_for(MINUTE * 2);
+    }
+    let rotations = |world: &World| {
+        world.observed().iter().filter(|seen| seen.device == b && seen.what == What::Relay("rotate lane")).count()
+    };
+    assert_eq!(rotations(&world), 1, "the key was replaced");
+    // Alice hears of it with what Bob says.
+    world.say(b, alice, "as before");
+    world.run_for(MINUTE * 61);
+    world.forget_observed();
+    world.relay_goes_back(0, backup);
+    world.run_for(MINUTE * 3);
+    assert_eq!(rotations(&world), 1, "and again");
+    world.say(a, bob, "still here");
+    world.run_for(MINUTE * 3);
+    world.judge().assert();
+    assert!(world.observed().iter().filter(|seen| seen.device == a).filter_map(by_key).all(|by_key| by_key));
+}
+
+fn by_key(seen: &Observed) -> Option<bool> {
+    match seen.what {
+        What::Put { by_key, .. } => Some(by_key),
+        _ => None,
+    }
+}
+
+fn puts_by_key(world: &World) -> impl Iterator<Item = bool> {
+    world.observed().iter().filter_map(by_key)
 }
 
 /// A lane that was full has room when its owner was there; nobody waits until what is in it ends.

@@ -37,7 +37,7 @@ impl Engine {
                 self.on_put(destination, stored, now, rng)
             }
             Task::PutInfo(destination) => self.on_put_info(destination, result),
-            task => self.mailbox.replied(task, result, &mut self.stage),
+            task => self.mailbox.replied(task, result, now, &mut self.stage),
         };
         self.note(task, outcome, now, rng);
     }
