@@ -44,6 +44,7 @@ pub(super) struct RelayHost {
 }
 
 /// Everything that a relay keeps of some mailboxes: what a backup of its disk holds.
+#[derive(Debug)]
 pub struct Backup(Vec<(Head, Vec<Parcel>)>);
 
 /// Mailboxes, and the newest number of each.
