@@ -7,6 +7,7 @@
 )]
 mod attacks;
 mod crashes;
+mod disclosure;
 mod evil;
 mod flows;
 mod healing;
