@@ -233,7 +233,7 @@ impl Log {
 /// What the relay takes for moments at which the pair talks.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Sight {
-    /// The partner's messages: somebody told it which ones are of one conversation. More than it has.
+    /// The partner's messages: somebody told it which puts are theirs. More than it has, though what is said in one go comes by one connection.
     Conversation,
     /// Whatever the target's first device gets, of anybody, receipts too; as in the paper the partner is to rank before all who are not the
     /// target's friends.
@@ -257,7 +257,11 @@ impl Simulated {
     #[must_use]
     pub fn new(seed: u64, design: &Design, span: u64) -> Self {
         let rng = &mut ChaCha20Rng::seed_from_u64(seed);
-        let traffic = Traffic::new(design.answers, span, rng);
+        Self::of(Traffic::new(design.answers, span, rng), design, span, rng)
+    }
+
+    /// What the relay sees of that, and what it learns before it attacks anybody.
+    pub fn of(traffic: Traffic, design: &Design, span: u64, rng: &mut ChaCha20Rng) -> Self {
         let log = Log::new(&traffic, design, rng);
         let mut seen = vec![0; PEOPLE];
         for _ in 0..WINDOWS {
