@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Echo: the puts that one message makes, as seen or made up ─┐
-//!         Traffic: people who talk in bursts, with some more ─┴─▶ Log: times, mailboxes ──▶ Simulated: who comes after the target
+//!        Traffic: people who talk in bursts, with some more ─┴─▶ Log: times, mailboxes ──▶ Simulated: who comes after the target
 //! ```
 //! What is assumed, mostly for the relay:
 //! - All people are at one relay, and it sees each put's mailbox and time. It does not look at source addresses, connections and lanes: the

@@ -147,6 +147,7 @@ fn measure(devices: usize) -> Vec<Echo> {
 }
 
 /// Says something, and sorts what follows. Here alone it is looked at who put what.
+#[expect(clippy::panic, reason = "what is put and not known is a finding")]
 fn echo(world: &mut World, alice: PersonIndex, bob: PersonIndex, number: usize) -> Echo {
     world.forget_observed();
     let said = world.now();
