@@ -6,11 +6,13 @@
 //! - [`group`]: a member of a group made of our own crate.
 //! - [`durability`]: what a power cut would have left of a folder.
 //! - [`faults`]: a disk that fails when a test says so.
+//! - [`disclosure`]: what the times of puts give away, and the attack on that.
 //! - [`world`]: clients, relays and a key server in one thread, on virtual time, in any weather.
 //! - [`wired`]: the same over real QUIC on a simulated network, with the drivers and servers that people run.
 //! - [`servers`]: a relay and a key server in this process, over real QUIC.
 //! - [`schedule`]: seeded conversations over a network that loses, reorders and duplicates.
 
+pub mod disclosure;
 pub mod durability;
 pub mod faults;
 pub mod group;

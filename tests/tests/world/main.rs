@@ -8,6 +8,7 @@
 mod attacks;
 mod campaign;
 mod crashes;
+mod disclosure;
 mod evil;
 mod flows;
 mod healing;
