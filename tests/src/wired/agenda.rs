@@ -95,6 +95,13 @@ impl Wired {
         }
     }
 
+    /// Forgets what is scheduled for other moments than these, in milliseconds from now.
+    pub fn keep_scheduled(&mut self, wanted: impl Fn(u64) -> bool) {
+        let now = self.elapsed();
+        let from_now = |at: Duration| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
+        self.agenda.events.retain(|(at, _), event| !matches!(event, Event::Begins(_)) || wanted(from_now(*at)));
+    }
+
     /// Goes on for so long, with what happens meanwhile.
     pub async fn run_for(&mut self, time: Duration) {
         let end = self.elapsed() + time;

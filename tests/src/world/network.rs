@@ -110,6 +110,12 @@ impl Network {
         self.queue.insert((time, self.count), event);
     }
 
+    /// Forgets what is to befall somebody at other times than these.
+    pub(super) fn keep_scheduled(&mut self, wanted: impl Fn(u64) -> bool) {
+        let is_fault = |event: &Event| matches!(event, Event::RelayRestarts | Event::Partition | Event::Trouble(_));
+        self.queue.retain(|(at, _), event| !is_fault(event) || wanted(*at));
+    }
+
     pub(super) fn next_time(&self) -> Option<u64> {
         self.queue.keys().next().map(|(time, _)| *time)
     }

@@ -76,6 +76,12 @@ impl World {
         }
     }
 
+    /// Forgets what is scheduled for other moments than these, in milliseconds from now.
+    pub fn keep_scheduled(&mut self, wanted: impl Fn(u64) -> bool) {
+        let now = self.now().0;
+        self.network.keep_scheduled(|at| wanted(at.saturating_sub(now)));
+    }
+
     /// It happens now.
     pub fn befall(&mut self, trouble: Trouble) {
         let now = self.now().0;

@@ -4,11 +4,11 @@
 //! two people with two devices each ─▶ a bad minute, in which they talk ─▶ it heals ─▶ within 60 seconds everything is shown: once, in order
 //! ```
 //! [`crate::campaign`] says how to run many.
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use waxwing_tests::world::{PersonIndex, Trouble, Weather, World};
 
-use crate::campaign::{self, Kind};
+use crate::campaign::{self, Faults, Kind, Window};
 
 /// A kind of bad minute.
 struct Class {
@@ -42,6 +42,8 @@ enum Heals {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 8;
+/// Milliseconds after which the weather may change.
+const PIECE: u64 = 250;
 
 impl Class {
     const fn kind(&self) -> Kind {
@@ -140,12 +142,14 @@ classes! {
 }
 
 /// A bad minute of a class, from a seed: the faults that happened. Panics with what does not hold after it.
-fn live_through(class: &Class, seed: u64) -> BTreeMap<&'static str, u64> {
+fn live_through(class: &Class, seed: u64, bad: Window) -> Faults {
     let mut world = World::new(seed, 2);
     let (alice, bob) = world.two_friends(2, 2);
+    let mut minute = 0;
     world.weather = class.weather;
     world.schedule_weather(MINUTE);
     world.schedule_troubles(class.troubles, Duration::from_secs(15), MINUTE);
+    world.keep_scheduled(|at| bad.contains(at));
     for round in 0..ROUNDS {
         for (person, other) in [(alice, bob), (bob, alice)] {
             let device = world.device(person, round % 2);
@@ -159,7 +163,11 @@ fn live_through(class: &Class, seed: u64) -> BTreeMap<&'static str, u64> {
         if round == ROUNDS / 2 && class.meanwhile == Meanwhile::DevicesChange {
             change_devices(&mut world, bob);
         }
-        world.run_for(Duration::from_secs(8));
+        for _ in 0..8 * (1_000 / PIECE) {
+            world.weather = if bad.contains(minute) { class.weather } else { Weather::calm() };
+            world.run_for(Duration::from_millis(PIECE));
+            minute += PIECE;
+        }
     }
     world.heal();
     if class.heals == Heals::WithTheNextWord {
@@ -196,7 +204,7 @@ fn next_word(world: &mut World, alice: PersonIndex, bob: PersonIndex) {
 
 fn run(name: &str) {
     let class = CLASSES.iter().find(|class| class.name == name).expect("there is such a class");
-    campaign::test(&class.kind(), |seed| live_through(class, seed));
+    campaign::test(&class.kind(), |seed, bad| live_through(class, seed, bad));
 }
 
 /// All classes with many seeds each, and a table of what happened; every failing seed is named.

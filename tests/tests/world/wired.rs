@@ -9,7 +9,7 @@ use std::time::Duration;
 use waxwing_net::simulation::Faults as Weather;
 use waxwing_tests::wired::{Trouble, Wired, live};
 
-use crate::campaign::{self, Faults, Kind};
+use crate::campaign::{self, Faults, Kind, Window};
 
 /// A kind of bad minute.
 struct Class {
@@ -27,6 +27,8 @@ impl Class {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 8;
+/// Milliseconds after which the weather may change.
+const PIECE: u64 = 250;
 
 const CALM: Weather = Weather { lost: 0, doubled: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
 /// One datagram of ten is lost, and they overtake each other.
@@ -44,7 +46,7 @@ macro_rules! classes {
             #[test]
             fn $name() {
                 let class = CLASSES.iter().find(|class| class.name == stringify!($name)).expect("there is such a class");
-                campaign::test(&class.kind(), |seed| live_through(class, seed));
+                campaign::test(&class.kind(), |seed, bad| live_through(class, seed, bad));
             }
         )*
     };
@@ -67,18 +69,23 @@ classes! {
 }
 
 /// A bad minute of a class, from a seed: the faults that happened. Panics with what does not hold after it.
-fn live_through(class: &Class, seed: u64) -> Faults {
+fn live_through(class: &Class, seed: u64, bad: Window) -> Faults {
     live(async {
         let mut world = Wired::new(seed).await;
         let (alice, bob) = (world.person().await, world.person().await);
         world.befriend(alice, bob).await;
-        world.network().set(class.weather);
+        let mut minute = 0;
         world.schedule(class.troubles, Duration::from_secs(15), MINUTE);
+        world.keep_scheduled(|at| bad.contains(at));
         for round in 0..ROUNDS {
             for (person, other) in [(alice, bob), (bob, alice)] {
                 world.say(world.device(person, round % 2), other, &format!("{round}")).await;
             }
-            world.run_for(MINUTE / 8).await;
+            for _ in 0..8 * (1_000 / PIECE) {
+                world.network().set(if bad.contains(minute) { class.weather } else { CALM });
+                world.run_for(Duration::from_millis(PIECE)).await;
+                minute += PIECE;
+            }
         }
         world.heal().await;
         world.run_for(MINUTE).await;
@@ -100,7 +107,7 @@ fn campaign() {
 #[test]
 fn calm() {
     let calm = Class { name: "calm", weather: CALM, troubles: &[], faults: &[] };
-    campaign::test(&calm.kind(), |seed| live_through(&calm, seed));
+    campaign::test(&calm.kind(), |seed, bad| live_through(&calm, seed, bad));
 }
 
 /// Bugs that were planted are found: a disk that saves nothing leads to lost copies and to message keys that seal twice.
