@@ -81,7 +81,7 @@ const APPLICATION: i64 = 0x7778_7731;
 mod tests {
     use std::{fs, path::Path};
 
-    use waxwing_engine::store::{Batch, Store as _, StoredMessage, Write};
+    use waxwing_engine::store::{Batch, Record, SecretBytes, Store as _, StoredMessage, Table, Write};
 
     use super::*;
     use crate::store::{
@@ -198,6 +198,34 @@ mod tests {
             open_with(folder.path(), LAYOUTS).await.unwrap().close().await.unwrap();
             assert!(!saved.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn b5_an_older_layout_that_was_put_back_is_read_as_the_newest() {
+        let (folder, state) = (copy("4"), tempfile::tempdir().unwrap());
+        let profile = || Profile::new(folder.path()).noted_in(state.path().join("saves"));
+        let old = copy("4");
+        for number in 0..2 {
+            let (held, key) = open::unlock_folder(&profile(), Unlock::None).await.unwrap();
+            let mut store = EncryptedStore::unlocked(held, &key, &LAYOUTS[..4]).await.unwrap();
+            fs::copy(folder.path().join(DATABASE), old.path().join(DATABASE)).unwrap();
+            let record = Record { table: Table::Session, key: vec![number], value: SecretBytes::new(vec![number]) };
+            store.save(&[Write::Put(record)].into_iter().collect()).await.unwrap();
+            store.close().await.unwrap();
+        }
+        fs::copy(old.path().join(DATABASE), folder.path().join(DATABASE)).unwrap();
+        let before = database(folder.path());
+        assert_eq!(EncryptedStore::open(profile(), Unlock::None).await.err(), Some(OpenError::PutBack));
+        assert!(database(folder.path()) == before, "a refusal changes nothing");
+        let archive = EncryptedStore::open_archive(profile(), Unlock::None).await.unwrap();
+        for (query, number) in [("older", 1), ("世界", 2), ("la", 3)] {
+            let search = Search { query, conversation: None, from: None, since: None, before: None, limit: 9 };
+            let hits = archive.reader().search(search).await.unwrap();
+            assert_eq!(hits.iter().map(|hit| hit.message.sequence).collect::<Vec<_>>(), [number], "{query}");
+        }
+        archive.close().await;
+        assert!(fs::read(folder.path().join(folder::copy_name(4))).unwrap() == before, "the copy is what was there");
+        assert_eq!(EncryptedStore::open(profile(), Unlock::None).await.err(), Some(OpenError::PutBack));
     }
 
     #[tokio::test]

@@ -75,12 +75,7 @@ impl EncryptedStore {
         folder.make_private()?;
         let newest = layouts.last().map(|(number, ..)| *number).unwrap_or_default();
         if found < newest {
-            let mut connection = connect(&folder, DATABASE, key).await?;
-            // Everything into the one file that is copied; nobody else writes.
-            sqlx::query(statements::CHECKPOINT).execute(&mut connection).await?;
-            folder.copy(DATABASE, &folder::copy_name(found))?;
-            layout::migrate(&mut connection, layouts).await?;
-            connection.close().await?;
+            bring_up(&folder, key, layouts, found).await?;
         } else {
             // The layout was read before: the copy made for it has served.
             forget_copies(&folder)?;
@@ -97,14 +92,17 @@ impl EncryptedStore {
         Ok(Self { writer, reader, note, folder })
     }
 
-    /// Reads a profile that was put back ([`OpenError::PutBack`]), so that its messages can be had; nothing is written, and nothing is
-    /// ever sent from it.
+    /// Reads a profile that was put back ([`OpenError::PutBack`]), so that its messages can be had; nothing is ever sent from it. Nothing is
+    /// written, unless an older version wrote it last: then it is brought to this version's layout first, beside a copy of what was there.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_archive(profile: impl Into<Profile>, unlock: Unlock) -> Result<Archive, OpenError> {
         let (folder, key) = unlock_folder(&profile.into(), unlock).await?;
-        look(&folder, DATABASE, &key, LAYOUTS).await?;
+        let (found, _) = look(&folder, DATABASE, &key, LAYOUTS).await?;
+        if LAYOUTS.last().is_some_and(|(newest, ..)| found < *newest) {
+            bring_up(&folder, &key, LAYOUTS, found).await?;
+        }
         let reader = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(looking(&folder, DATABASE, &key));
         Ok(Archive { reader: Reader { pool: reader }, folder })
     }
@@ -129,6 +127,16 @@ impl Archive {
         self.reader.pool.close().await;
         self.folder.threads.ended().await;
     }
+}
+
+/// From an older layout to the newest, beside a copy of what was there.
+async fn bring_up(folder: &Folder, key: &StoreKey, layouts: &[Layout], found: i64) -> Result<(), OpenError> {
+    let mut connection = connect(folder, DATABASE, key).await?;
+    // Everything into the one file that is copied; nobody else writes.
+    sqlx::query(statements::CHECKPOINT).execute(&mut connection).await?;
+    folder.copy(DATABASE, &folder::copy_name(found))?;
+    layout::migrate(&mut connection, layouts).await?;
+    Ok(connection.close().await?)
 }
 
 /// Takes the note of a profile, if there is one to take and its number is known.
