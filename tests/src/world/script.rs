@@ -447,7 +447,10 @@ impl World {
             failing_save: None,
             is_off: false,
         });
+        // A driver says that it began once that is stored; whoever crashes before has nothing, and begins anew.
+        let crash = std::mem::replace(&mut self.weather.crash, 0);
         self.perform(index);
+        self.weather.crash = crash;
         index
     }
 
