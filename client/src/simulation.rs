@@ -19,7 +19,6 @@ use waxwing_engine::{
     store::{Batch, MemoryStore, Record},
 };
 use waxwing_wire::{
-    id::{AccountId, DeviceId},
     link::ContactLink,
     relay::{Put, RelayRequest},
 };
@@ -188,8 +187,6 @@ impl Keep for Disk {
 pub struct SimulatedClient {
     driver: Handle<Disk>,
     task: JoinHandle<()>,
-    account: AccountId,
-    device: DeviceId,
 }
 
 impl SimulatedClient {
@@ -203,9 +200,8 @@ impl SimulatedClient {
         options: Options,
         chance: impl CryptoRng + Send + 'static,
     ) -> Result<Self, StoreError> {
-        let (account, device) = (engine.account_id(), engine.device_id());
         let (driver, task) = Handle::start(engine, disk.clone(), options, Box::new(chance)).await?;
-        Ok(Self { driver, task, account, device })
+        Ok(Self { driver, task })
     }
 
     /// Goes on with what a disk holds.
@@ -258,18 +254,6 @@ impl SimulatedClient {
     #[must_use]
     pub fn condition(&self) -> &watch::Receiver<Condition> {
         self.driver.condition()
-    }
-
-    /// This account.
-    #[must_use]
-    pub const fn account_id(&self) -> AccountId {
-        self.account
-    }
-
-    /// This device of it.
-    #[must_use]
-    pub const fn device_id(&self) -> DeviceId {
-        self.device
     }
 }
 
