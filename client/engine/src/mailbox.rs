@@ -428,6 +428,8 @@ impl Mailbox {
             Lane::Groups => *groups = number,
             Lane::Own => *own = number,
             Lane::Introduction(_) => {
+                // A relay that was put back gives numbers again.
+                self.strays.retain(|stray| *stray != number);
                 if let Some(token) = self.tokens.iter_mut().find(|token| token.lane(&id) == lane) {
                     token.lane = number;
                 }

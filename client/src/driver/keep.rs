@@ -1,4 +1,4 @@
-//! What a driver needs of a store, beside what an engine does (spec/23-client-driver.md §23.2).
+//! What a driver needs of a store, beside what an engine does (spec/23-client-driver.md §23.1).
 //!
 //! The encrypted store is the one that people have; a simulation has another one, in memory.
 use waxwing_engine::{

@@ -1,5 +1,5 @@
 //! Whether everything that was said is shown, and whether no message key sealed twice.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use waxwing_client::engine::Witness;
 
@@ -37,7 +37,7 @@ impl Wired {
     /// Envelopes that are not the same and were sealed with one key (B6), of all that left a device, also those that never arrived.
     async fn reused_keys(&self, puts: &BTreeSet<([u8; 16], Vec<u8>)>) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for device in &self.devices {
             let mine = puts.iter().filter(|(mailbox, _)| mailbox == device.mailbox.as_bytes());
             let envelopes: Vec<_> = mine.map(|(_, envelope)| envelope.clone()).collect();
@@ -48,7 +48,7 @@ impl Wired {
                 envelopes.into_iter().filter_map(name).collect::<Vec<_>>()
             });
             for name in names.await.expect("it is on") {
-                if seen.insert(name, ()).is_some() {
+                if !seen.insert(name) {
                     faults.push(format!("a message key for {} sealed twice", device.machine));
                 }
             }
