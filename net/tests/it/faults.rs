@@ -181,6 +181,26 @@ fn faults_replay_by_seed_whatever_else_travels() {
     assert!((20..70).contains(&count(&lost(7, false), |fate| fate.1 > 0)), "about two of ten are doubled");
 }
 
+/// What is closed is closed in its direction only, for whomever it names.
+#[tokio::test(start_paused = true)]
+async fn each_way_is_closed_by_itself() {
+    let at = |number: u8| SocketAddr::from(([10, 0, 0, number], 1));
+    let [one, two] = [at(1), at(2)];
+    for (from, to) in [(Some(one.ip()), Some(two.ip())), (Some(one.ip()), None), (None, Some(two.ip())), (None, None)] {
+        let network = Network::new(1);
+        network.close(Way { from, to });
+        let is_closed = |from, to| {
+            let before = network.tally().closed;
+            network.inject(&Datagram { from, to, bytes: vec![0] });
+            network.tally().closed > before
+        };
+        assert!(is_closed(one, two), "{from:?} to {to:?}");
+        assert_eq!(is_closed(two, one), (from, to) == (None, None), "{from:?} to {to:?}, back");
+        network.open(Way { from, to });
+        assert!(!is_closed(one, two), "{from:?} to {to:?} is open again");
+    }
+}
+
 /// A way is closed in its direction only, and a machine that ended sends nothing more, also when another took its place.
 #[tokio::test(start_paused = true)]
 async fn ways_are_closed_by_direction_and_machines_end() {
