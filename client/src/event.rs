@@ -3,7 +3,7 @@
 //! Invariants: an event is stored in the transaction of what it tells of, and says no word of a message: whoever reads it looks the
 //! message up. The names of variants and fields are stored and spoken (spec §22): they never change their meaning.
 use serde::{Deserialize, Serialize};
-use waxwing_engine::{Event as Told, State};
+use waxwing_engine::{Event as Told, NameNews, NameRefusal, NotFound, State};
 use waxwing_wire::{
     content::MessageId,
     id::{AccountId, DeviceId},
@@ -102,6 +102,35 @@ pub enum Event {
         #[serde(with = "text")]
         account: AccountId,
     },
+    /// Somebody was found by a name and added.
+    NameFound {
+        /// Which name.
+        name: String,
+        /// At which server: its address.
+        server: String,
+        /// Whose it is.
+        #[serde(with = "text")]
+        account: AccountId,
+    },
+    /// Nobody was added by a name.
+    NameNotFound {
+        /// Which name.
+        name: String,
+        /// At which server: its address.
+        server: String,
+        /// Why: `not_listed`, `not_genuine`, `own_account`, `blocked`, `deleted`, `private_server`, `service_id_taken`, `no_answer`.
+        reason: String,
+    },
+    /// Something became of a name of this account.
+    Name {
+        /// Which.
+        name: String,
+        /// What: `held`, `listed`, `unlisted`, `released`, `refused`.
+        news: String,
+        /// Why it is refused: `taken`, `reserved`, `too_many`, `not_admitted`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// This device is no longer listed by its account.
     Unlisted,
     /// A lane of the own mailbox is full.
@@ -116,6 +145,9 @@ pub enum Event {
 impl Event {
     /// What is kept of what an engine tells; none for what only matters while it happens.
     pub(crate) fn of(told: &Told) -> Option<Self> {
+        if let Some(of_name) = Self::of_name(told) {
+            return Some(of_name);
+        }
         Some(match *told {
             Told::Message { conversation, id, author } => Self::Message { conversation, id, author },
             Told::MessageState { conversation, id, state } => Self::of_state(conversation, id, state),
@@ -136,9 +168,56 @@ impl Event {
         })
     }
 
+    /// Of what is told about names.
+    fn of_name(told: &Told) -> Option<Self> {
+        Some(match told {
+            Told::NameFound { name, server, account } => {
+                Self::NameFound { name: name.to_string(), server: server.to_string(), account: *account }
+            }
+            Told::NameNotFound { name, server, reason } => Self::NameNotFound {
+                name: name.to_string(),
+                server: server.to_string(),
+                reason: not_found(*reason).into(),
+            },
+            Told::Name { name, news } => {
+                let (news, reason) = name_news(*news);
+                Self::Name { name: name.to_string(), news: news.into(), reason: reason.map(Into::into) }
+            }
+            _ => return None,
+        })
+    }
+
     fn of_state(conversation: AccountId, id: MessageId, of: State) -> Self {
         let (state, reason) = state::names(of);
         Self::MessageState { conversation, id, state: state.into(), reason: reason.map(Into::into) }
+    }
+}
+
+const fn not_found(reason: NotFound) -> &'static str {
+    match reason {
+        NotFound::NotListed => "not_listed",
+        NotFound::NotGenuine => "not_genuine",
+        NotFound::OwnAccount => "own_account",
+        NotFound::Blocked => "blocked",
+        NotFound::Deleted => "deleted",
+        NotFound::PrivateServer => "private_server",
+        NotFound::ServiceIdTaken => "service_id_taken",
+        NotFound::NoAnswer => "no_answer",
+        _ => "other",
+    }
+}
+
+const fn name_news(news: NameNews) -> (&'static str, Option<&'static str>) {
+    match news {
+        NameNews::Held => ("held", None),
+        NameNews::Listed => ("listed", None),
+        NameNews::Unlisted => ("unlisted", None),
+        NameNews::Released => ("released", None),
+        NameNews::Refused(NameRefusal::Taken) => ("refused", Some("taken")),
+        NameNews::Refused(NameRefusal::Reserved) => ("refused", Some("reserved")),
+        NameNews::Refused(NameRefusal::TooMany) => ("refused", Some("too_many")),
+        NameNews::Refused(NameRefusal::NotAdmitted) => ("refused", Some("not_admitted")),
+        _ => ("other", None),
     }
 }
 
@@ -188,6 +267,18 @@ mod tests {
                 format!(r#"{{"event":"identity_changed","account":"{account}","from":0,"to":1}}"#),
             ),
             (Event::Quarantined, r#"{"event":"quarantined"}"#.into()),
+            (
+                Event::Name { name: "alice".into(), news: "refused".into(), reason: Some("taken".into()) },
+                r#"{"event":"name","name":"alice","news":"refused","reason":"taken"}"#.into(),
+            ),
+            (
+                Event::NameFound { name: "bob".into(), server: "wxs-".into(), account },
+                format!(r#"{{"event":"name_found","name":"bob","server":"wxs-","account":"{account}"}}"#),
+            ),
+            (
+                Event::NameNotFound { name: "bob".into(), server: "wxs-".into(), reason: "not_listed".into() },
+                r#"{"event":"name_not_found","name":"bob","server":"wxs-","reason":"not_listed"}"#.into(),
+            ),
         ];
         for (event, expected) in cases {
             assert_eq!(serde_json::to_string(&event).unwrap(), expected);

@@ -12,34 +12,44 @@ use core::{fmt, str::FromStr};
 use thiserror::Error;
 
 /// A name: 3 to 32 characters, groups of `a`-`z` and `0`-`9` joined by single hyphens, the first a letter.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Name(String);
+///
+/// Its bytes, and zeros behind them: names are ordered as their texts are.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Name([u8; MAX]);
 
 impl Name {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        let text = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
+        // ASCII: it was read from a text.
+        core::str::from_utf8(text).unwrap_or_default()
     }
 
     /// What it has in common with every name that looks like it (spec §11.13.3).
     #[must_use]
     pub fn skeleton(&self) -> Skeleton {
-        Skeleton::of(&self.0)
+        Skeleton::of(self.as_str())
     }
 
     /// Whether it looks like a name nobody may have (spec §11.13.2). An operator may still give it by hand.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         let skeleton = self.skeleton();
-        let looks_like_an_id = matches!(self.0.as_bytes(), [b'w', b'x', _, b'-', ..]);
+        let looks_like_an_id = matches!(self.as_str().as_bytes(), [b'w', b'x', _, b'-', ..]);
         looks_like_an_id || RESERVED.iter().any(|reserved| Skeleton::of(reserved) == skeleton)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Name").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -57,7 +67,9 @@ impl FromStr for Name {
         if !starts_well || text.split('-').any(str::is_empty) {
             return Err(NameError::Shape);
         }
-        Ok(Self(text.into()))
+        let mut name = [0; MAX];
+        name.iter_mut().zip(text.bytes()).for_each(|(place, byte)| *place = byte);
+        Ok(Self(name))
     }
 }
 

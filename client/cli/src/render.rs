@@ -7,9 +7,10 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     api::{
-        Contact, ContactAnswer, ContactsAnswer, DoctorAnswer, Done, EventsAnswer, ExportAnswer, IdentityLogAnswer,
-        InviteAnswer, LinksAnswer, ListAnswer, Message, MessagesAnswer, ReceiveAnswer, Render, SearchAnswer,
-        SendAnswer, StatusAnswer, SubscribeAnswer, VerifyAnswer, Who, WhoamiAnswer,
+        AddAnswer, ByName, Contact, ContactAnswer, ContactsAnswer, DoctorAnswer, Done, EventsAnswer, ExportAnswer,
+        IdentityLogAnswer, InviteAnswer, LinksAnswer, ListAnswer, Message, MessagesAnswer, NameAnswer, NamesAnswer,
+        OwnName, ReceiveAnswer, Render, SearchAnswer, SendAnswer, StatusAnswer, SubscribeAnswer, VerifyAnswer, Who,
+        WhoamiAnswer,
     },
     qr, text,
 };
@@ -101,6 +102,29 @@ impl Screen {
         let name = who(&Who { account: contact.account.clone(), name: contact.name.clone() });
         let line = format!("{}  {}  {}", self.bold(&name), text::inline(&contact.account), marks.join(", "));
         self.line(&line);
+    }
+
+    /// A safety number, in rows.
+    fn number(&mut self, number: &str) {
+        let mut groups = number.split(' ').map(text::inline).peekable();
+        while groups.peek().is_some() {
+            let row: Vec<String> = groups.by_ref().take(GROUPS).collect();
+            self.line(&row.join(" "));
+        }
+    }
+
+    fn own_name(&mut self, own: &OwnName) {
+        let state = match (own.state.as_str(), own.listed) {
+            ("listed", true) => "listed: whoever looks it up finds you",
+            ("listed", false) => "listed; no longer wanted, the key server has not answered yet",
+            ("held", false) => "yours, and found by nobody",
+            ("held", true) => "yours; to be listed, the key server has not answered yet",
+            ("claiming", _) => "asked for; the key server has not answered yet",
+            ("releasing", _) => "being given up; the key server has not answered yet",
+            _ => "?",
+        };
+        self.line(&format!("{}  {state}", self.bold(&text::inline(&own.name))));
+        self.line(&format!("  for others: {}", text::inline(&own.address)));
     }
 }
 
@@ -203,6 +227,30 @@ impl Render for LinksAnswer {
     }
 }
 
+impl Render for AddAnswer {
+    fn render(&self, screen: &mut Screen) {
+        screen.contact(&self.contact);
+        let Some(ByName { name, safety_number: Some(number), .. }) = &self.by_name else { return };
+        screen.line(&format!(
+            "The key server says that this is {}, and was believed. To be sure, compare:",
+            text::inline(name)
+        ));
+        screen.number(number);
+    }
+}
+
+impl Render for NamesAnswer {
+    fn render(&self, screen: &mut Screen) {
+        self.names.iter().for_each(|name| screen.own_name(name));
+    }
+}
+
+impl Render for NameAnswer {
+    fn render(&self, screen: &mut Screen) {
+        screen.own_name(&self.name);
+    }
+}
+
 impl Render for ContactAnswer {
     fn render(&self, screen: &mut Screen) {
         screen.contact(&self.contact);
@@ -289,11 +337,7 @@ impl Render for VerifyAnswer {
         {
             screen.line(&code);
         }
-        let mut groups = self.number.split(' ').map(text::inline).peekable();
-        while groups.peek().is_some() {
-            let row: Vec<String> = groups.by_ref().take(GROUPS).collect();
-            screen.line(&row.join(" "));
-        }
+        screen.number(&self.number);
         match self.same {
             Some(true) => screen.line("The same: verified."),
             Some(false) => screen.line("DIFFERENT: somebody may stand between you. Do not talk until it is clear why."),

@@ -10,6 +10,7 @@ mod engine;
 mod interface;
 mod links;
 mod mailbox;
+mod names;
 mod outbox;
 mod own;
 mod prekeys;
@@ -26,9 +27,9 @@ pub use self::engine::Witness;
 pub use self::engine::{Created, Engine, LoadError, NotListed, Settings};
 pub use self::interface::{
     CallId, ClockSkew, Command, CommandError, ConnectionState, ConnectionView, ContactView, Event, FailReason, Health,
-    IdentityChange, IdentityEvent, Input, Link, LinkId, LinkUses, LogEntry, MessageText, OpenLink, Output, OwnDevice,
-    PrekeyCounts, Purpose, ReadMessage, SafetyNumber, ScanError, State, TroubleCause, Verification, WaitReason,
-    Waiting,
+    IdentityChange, IdentityEvent, Input, Link, LinkId, LinkUses, LogEntry, MessageText, NameNews, NameRefusal,
+    NameView, NotFound, OpenLink, Output, OwnDevice, OwnNameState, PrekeyCounts, Purpose, ReadMessage, SafetyNumber,
+    ScanError, SearchView, State, TroubleCause, Verification, WaitReason, Waiting,
 };
 pub use self::own::{Joining, NewAccount, NewAccountError, Provisioning, RecoverError};
 pub use waxwing_wire::content::{ContactName, ContactNameError};

@@ -92,6 +92,11 @@ impl<T: Ord + Clone> Links<T> {
         self.tasks.contains_key(task)
     }
 
+    /// Whether anything is being asked over the connection.
+    pub(crate) fn is_busy(&self, link: &Link) -> bool {
+        self.calls.values().any(|call| call.link.as_ref() == Some(link))
+    }
+
     /// Whether `task` is neither being asked nor waiting.
     pub(crate) fn is_due(&self, task: &T, now: Timestamp) -> bool {
         !self.tasks.contains_key(task) && self.waits.get(task).is_none_or(|wait| wait.until <= now)

@@ -77,6 +77,8 @@ record!(
         published_reference: Vec<u8>,
         #[prost(uint64, tag = "26")]
         rotated: u64,
+        #[prost(uint32, tag = "27")]
+        listing_number: u32,
     }
 );
 
@@ -115,6 +117,42 @@ record!(
         revoked: bool,
         #[prost(bool, tag = "5")]
         once: bool,
+    }
+);
+
+record!(
+    /// A name of this account.
+    NameRecord {
+        #[prost(uint32, tag = "1")]
+        state: u32,
+        #[prost(bool, tag = "2")]
+        listed: bool,
+        #[prost(bytes = "vec", optional, tag = "3")]
+        invite: Option<Vec<u8>>,
+        #[prost(message, optional, tag = "4")]
+        shown: Option<ShownRecord>,
+    }
+);
+
+record!(
+    /// Under what a name is listed.
+    ShownRecord {
+        #[prost(uint32, tag = "1")]
+        generation: u32,
+        #[prost(uint32, tag = "2")]
+        device: u32,
+        #[prost(uint32, tag = "3")]
+        reach_key_number: u32,
+    }
+);
+
+record!(
+    /// A name that the person looks for.
+    SearchRecord {
+        #[prost(string, tag = "1")]
+        server: String,
+        #[prost(uint64, tag = "2")]
+        asked: u64,
     }
 );
 

@@ -2,7 +2,10 @@
 use waxwing_wire::{
     content::MessageId,
     id::{AccountId, DeviceId},
+    name::Name,
 };
+
+use crate::names::SearchId;
 
 /// Names what is asked; each is asked once at a time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -29,6 +32,13 @@ pub(crate) enum Task {
     StoreReach,
     UploadPrekeys,
     PrekeyIds,
+    ClaimName(Name),
+    SetListing(Name),
+    Unlist(Name),
+    ReleaseName(Name),
+    Lookup(SearchId),
+    /// Who a listing says that the name is.
+    FetchListed(SearchId),
     FetchAccount(AccountId),
     FetchReach(AccountId),
     FetchBundles(AccountId),

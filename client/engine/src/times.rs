@@ -72,6 +72,10 @@ pub(crate) const REPAIR: Duration = Duration::from_secs(10 * MINUTE);
 pub(crate) const GAP_DELAY: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(40));
 /// What an own device copied to others so long before the list that names a new one goes to the new one, too: their clocks may be wrong.
 pub(crate) const BEFORE_JOINING: Duration = Duration::from_secs(DAY);
+/// A name is looked for so long.
+pub(crate) const SEARCH: Duration = Duration::from_secs(DAY);
+/// What a listing's number goes up by when the server has seen a higher one, in seconds.
+pub(crate) const LISTING_STEP: u32 = 30 * 86_400;
 /// Clocks further apart are shown.
 pub(crate) const SKEW_SHOWN: Duration = Duration::from_secs(5 * MINUTE);
 

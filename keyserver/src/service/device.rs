@@ -91,7 +91,7 @@ impl<S: Store> Session<S> {
     /// §19.4.4
     async fn set_listing(&self, asking: &Asking, request: &SetListing) -> Result<KeyserverReply, Failure> {
         let listing = ListingIn::decode(&request.listing)?;
-        let (name, signer): (Name, Signer) = (listing.name().clone(), listing.signer());
+        let (name, signer): (Name, Signer) = (*listing.name(), listing.signer());
         let listing = listing.verify(&name, &self.server().key, &asking.manifest)?;
         if signer != asking.device {
             return Err(ErrorCode::InvalidSignature.into());

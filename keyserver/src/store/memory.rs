@@ -168,7 +168,7 @@ impl State {
             held.listing.take_if(|(signer, _)| !check::lists(&manifest, *signer));
             if gone && held.rests_until.is_none() {
                 held.rests_until = Some(now.saturating_add(REST));
-                released.push(held.name.clone());
+                released.push(held.name);
             }
         }
         released.sort_unstable();
@@ -176,8 +176,8 @@ impl State {
         Ok(())
     }
 
-    fn claim(&mut self, claim: NewName, now: Timestamp) -> Result<(), ClaimError> {
-        let NewName { name, account, most, invite } = claim;
+    fn claim(&mut self, claim: &NewName, now: Timestamp) -> Result<(), ClaimError> {
+        let NewName { name, account, most, invite } = *claim;
         let known = self.accounts.get(&account).filter(|known| !known.current.content().is_final());
         known.ok_or(ClaimError::NoAccount)?;
         let skeleton = name.skeleton();
@@ -196,7 +196,7 @@ impl State {
         }
         self.spend(invite);
         let newest_listing = self.names.remove(&skeleton).filter(|_| was_its_own).and_then(|held| held.newest_listing);
-        let held = Held { name: name.clone(), account, rests_until: None, listing: None, newest_listing };
+        let held = Held { name, account, rests_until: None, listing: None, newest_listing };
         self.names.insert(skeleton, held);
         self.log(account, ChangeKind::NameClaimed(name), now);
         Ok(())
@@ -379,7 +379,7 @@ impl Store for MemoryStore {
     }
 
     async fn claim_name(&self, claim: NewName, now: Timestamp) -> Result<(), ClaimError> {
-        self.with(|state| state.claim(claim, now))
+        self.with(|state| state.claim(&claim, now))
     }
 
     async fn release_name(&self, by: Signer, name: &Name, now: Timestamp) -> Result<(), OwnError> {
@@ -387,7 +387,7 @@ impl Store for MemoryStore {
             let held = state.own(by, name)?;
             held.rests_until = Some(now.saturating_add(REST));
             held.listing = None;
-            state.log(by.account, ChangeKind::NameReleased(name.clone()), now);
+            state.log(by.account, ChangeKind::NameReleased(*name), now);
             Ok(())
         })
     }

@@ -142,6 +142,7 @@ impl World {
 }
 
 /// An act, signed: once, so that both stores are asked with the same bytes.
+#[expect(clippy::large_enum_variant, reason = "steps of a test are few")]
 enum Asked {
     Create(Box<NewAccount>),
     Publish(u8, Box<NewManifest>),

@@ -1,6 +1,6 @@
 //! A device: an engine, its store, and a clock that may lie.
 use rand_chacha::ChaCha20Rng;
-use waxwing_engine::{Engine, Event, Settings, Witness, store::MemoryStore};
+use waxwing_engine::{Engine, Event, NameNews, NotFound, Settings, Witness, store::MemoryStore};
 use waxwing_wire::{
     id::{AccountId, MailboxId},
     link::ContactLink,
@@ -74,6 +74,12 @@ pub enum Told {
     Unlisted,
     /// The own mailbox is full.
     MailboxFull,
+    /// Somebody was found by a name.
+    NameFound(AccountId),
+    /// Nobody was added by a name.
+    NameNotFound(NotFound),
+    /// A name of this account.
+    Name(NameNews),
     /// Anything else.
     Other,
 }
@@ -112,6 +118,9 @@ impl Device {
             Event::Trouble { .. } => Told::Trouble,
             Event::Unlisted => Told::Unlisted,
             Event::MailboxFull => Told::MailboxFull,
+            Event::NameFound { account, .. } => Told::NameFound(account),
+            Event::NameNotFound { reason, .. } => Told::NameNotFound(reason),
+            Event::Name { news, .. } => Told::Name(news),
             _ => Told::Other,
         };
         if told != Told::Other {

@@ -5,6 +5,7 @@ use waxwing_engine::{Link, Purpose};
 use waxwing_wire::{
     id::{AccountId, DeliveryId, MailboxId},
     keyserver::KeyserverRequest,
+    name::Name,
     padding::{EnvelopeHash, EnvelopeSize},
     relay::{Credential, Put, RelayRequest, Ttl},
     time::Timestamp,
@@ -47,6 +48,8 @@ pub enum What {
     Relay(&'static str),
     /// Something of a key server about an account.
     Directory(&'static str, AccountId),
+    /// Something of a key server about a name.
+    Name(&'static str, Name),
     /// Something of a key server for one's own account.
     OwnDirectory(&'static str),
 }
@@ -104,6 +107,8 @@ impl Observer {
             (KeyserverRequest::FetchAccount(_), Purpose::Directory(account)) => What::Directory("account", account),
             (KeyserverRequest::FetchReach(_), Purpose::Directory(account)) => What::Directory("reach", account),
             (KeyserverRequest::FetchBundles(_), Purpose::Directory(account)) => What::Directory("bundles", account),
+            (KeyserverRequest::Lookup(_), Purpose::Name(name)) => What::Name("lookup", name),
+            (KeyserverRequest::FetchAccount(_), Purpose::Name(name)) => What::Name("account", name),
             (KeyserverRequest::CreateAccount(_), _) => What::OwnDirectory("create"),
             (KeyserverRequest::PublishManifest(_), _) => What::OwnDirectory("publish"),
             (KeyserverRequest::Bound(_), _) => What::OwnDirectory("bound"),

@@ -314,6 +314,12 @@ impl World {
         self.devices[device.0].engine.as_ref().expect("the device is on")
     }
 
+    /// The engine of a device, unless it is off or has crashed.
+    #[must_use]
+    pub fn engine_if_up(&self, device: DeviceIndex) -> Option<&Engine> {
+        self.devices[device.0].engine.as_ref()
+    }
+
     /// Whether a device's person was told that.
     #[must_use]
     pub fn is_told(&self, device: DeviceIndex, told: Told) -> bool {

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use waxwing_engine::{Command, CommandError, Verification};
+use waxwing_engine::{Command, CommandError, NameNews, NotFound, Verification};
 use waxwing_tests::world::{Evil, Told, What, World};
-use waxwing_wire::keyserver::KeyserverReply;
+use waxwing_wire::{keyserver::KeyserverReply, name::Name};
 
 use crate::seen::{by, lookups, puts};
 
@@ -107,6 +107,67 @@ fn b8_prekeys_of_another_account_are_refused() {
         let account = world.account(alice);
         assert!(world.run_until(MINUTE * 3, |world| world.is_told(b, Told::Request(account))));
     }
+}
+
+/// B8: a key server shows another name's listing, or an account that the listing does not name: nobody is added. That it shows *its own* account
+/// under Bob's name, nobody notices but who compares the safety number (DESIGN §9; spec §20.18.4).
+#[test]
+fn b8_a_name_leads_to_nobody_who_did_not_sign_it() {
+    let mut world = World::new(43, 1);
+    let (alice, bob, mallory) = (world.person(1), world.person(1), world.person(1));
+    let a = world.device(alice, 0);
+    world.run_for(MINUTE);
+    let name = |text: &str| text.parse::<Name>().expect("a name");
+    for (person, text) in [(bob, "bob"), (mallory, "mallory")] {
+        let device = world.device(person, 0);
+        world.command(device, Command::ClaimName { name: name(text), listed: true, admission: None }).expect("a name");
+        assert!(world.run_until(MINUTE, |world| world.is_told(device, Told::Name(NameNews::Listed))));
+    }
+    let look = |world: &mut World, text: &str| {
+        world.command(a, Command::AddByName { name: name(text), server: None }).expect("a name");
+        world.run_for(MINUTE);
+        world.told(a).last().copied()
+    };
+    let not_genuine = Some(Told::NameNotFound(NotFound::NotGenuine));
+
+    // Mallory's listing for Bob's name.
+    let listings = Rc::new(RefCell::new(None));
+    let kept = Rc::clone(&listings);
+    world.evil_keyserver = Some(Box::new(move |reply| {
+        if let Ok(KeyserverReply::LookedUp(found)) = reply {
+            let mut kept = kept.borrow_mut();
+            if let Some(listing) = &*kept {
+                found.listing = Some(Vec::clone(listing));
+            } else {
+                kept.clone_from(&found.listing);
+            }
+        }
+    }));
+    let mallorys = Told::NameFound(world.account(mallory));
+    assert_eq!(look(&mut world, "mallory"), Some(mallorys), "nothing was changed of that");
+    assert_eq!(look(&mut world, "bob"), not_genuine);
+
+    // Mallory's objects for the account that Bob's listing names.
+    let objects = world.objects(mallory);
+    world.evil_keyserver = Some(Box::new(move |reply| {
+        if let Ok(KeyserverReply::Account(account)) = reply {
+            account.clone_from(&objects);
+        }
+    }));
+    assert_eq!(look(&mut world, "bob"), not_genuine);
+
+    // Nothing at all, which is not told apart from nobody's name.
+    world.evil_keyserver = Some(Box::new(|reply| {
+        if let Ok(KeyserverReply::LookedUp(found)) = reply {
+            found.listing = None;
+        }
+    }));
+    assert_eq!(look(&mut world, "bob"), Some(Told::NameNotFound(NotFound::NotListed)));
+    assert!(world.engine(a).contact(&world.account(bob)).is_none());
+    world.evil_keyserver = None;
+    let bobs = Told::NameFound(world.account(bob));
+    assert_eq!(look(&mut world, "bob"), Some(bobs));
+    world.judge().assert();
 }
 
 /// B8: a generation that is over does not come back: not its devices, and not to a device that has yet to hear of the newer one.

@@ -1,9 +1,9 @@
 //! FLOWS, as they travel: which lane, which size, how often, over which connection (spec §20.3).
 use std::{collections::BTreeSet, time::Duration};
 
-use waxwing_engine::{Command, Purpose, State};
-use waxwing_tests::world::{Told, What, World};
-use waxwing_wire::padding::EnvelopeSize;
+use waxwing_engine::{Command, Engine, NameNews, OwnNameState, Purpose, State};
+use waxwing_tests::world::{PersonIndex, Told, Weather, What, World, for_each_seed};
+use waxwing_wire::{name::Name, padding::EnvelopeSize};
 
 use crate::seen::{LANE_CONTACTS, LANE_LINK, LANE_OWN, by, delivered, is_own, lookups, puts};
 
@@ -97,6 +97,122 @@ fn a_by_link_while_bob_is_offline() {
     world.run_for(Duration::from_millis(500));
     assert_eq!(sizes(&puts(&world, a, bob)), [USUAL, USUAL]);
     assert_eq!(delivered(&world, b), [(LANE_CONTACTS, EnvelopeSize::exactly(USUAL).expect("a size"))]);
+}
+
+/// A name that is listed, and by which somebody can be written to.
+fn list(world: &mut World, of: PersonIndex, name: &str) {
+    let device = world.device(of, 0);
+    let claim = Command::ClaimName { name: name.parse().expect("a name"), listed: true, admission: None };
+    world.command(device, claim).expect("it is the primary");
+    assert!(world.run_until(Duration::from_secs(30), |world| world.is_told(device, Told::Name(NameNews::Listed))));
+}
+
+#[test]
+fn b_by_name_while_bob_is_offline() {
+    let mut world = World::new(9, 1);
+    let (alice, bob) = (world.person(2), world.person(2));
+    let (a, b, other_b) = (world.device(alice, 0), world.device(bob, 0), world.device(bob, 1));
+    world.run_for(Duration::from_secs(120));
+    world.forget_observed();
+    list(&mut world, bob, "bob");
+    let asked: Vec<_> = by(&world, b).iter().map(|seen| seen.what.clone()).collect();
+    assert_eq!(asked, [What::OwnDirectory("bound"), What::OwnDirectory("bound")], "the name, and its listing");
+    let mailboxes: Vec<_> = world.devices(bob).iter().map(|device| world.engine(*device).mailbox_id()).collect();
+    world.switch_off(b);
+    world.switch_off(other_b);
+    world.forget_observed();
+
+    // What Alice asks, over what, and what she puts.
+    let name: Name = "bob".parse().expect("a name");
+    world.command(a, Command::AddByName { name, server: None }).expect("a name");
+    let account = world.account(bob);
+    assert!(world.run_until(Duration::from_secs(30), |world| world.is_told(a, Told::NameFound(account))));
+    world.say(a, bob, "hello");
+    world.run_for(Duration::from_secs(60));
+    let asked = by(&world, a);
+    let of_names = asked.iter().filter(|seen| matches!(seen.what, What::Name(..)));
+    let of_names: Vec<_> = of_names.map(|seen| (seen.what.clone(), seen.link.purpose)).collect();
+    let over = Purpose::Name(name);
+    assert_eq!(
+        of_names,
+        [(What::Name("lookup", name), over), (What::Name("account", name), over)],
+        "by one connection"
+    );
+    assert_eq!(lookups(&world, a), ["reach", "bundles"], "the account is known by then");
+    let sent: Vec<_> = asked
+        .iter()
+        .filter_map(|seen| match seen.what {
+            What::Put { mailbox, by_key, size, .. } if mailboxes.contains(&mailbox) => Some((seen.link, by_key, size)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes(&sent), [OPENING, OPENING], "as by a link");
+    assert!(sent.iter().all(|(link, by_key, _)| !by_key && link.purpose == Purpose::Conversation(account)), "by work");
+    assert_eq!(world.state(a, bob, "hello"), State::Sent);
+    assert!(world.engine(a).safety_number(&account).is_some(), "which is shown: the key server was believed");
+
+    // Bob's devices verify without asking anybody, show a request, and send nothing.
+    world.forget_observed();
+    world.switch_on(b);
+    world.switch_on(other_b);
+    world.run_for(Duration::from_secs(120));
+    for device in [b, other_b] {
+        assert!(world.is_told(device, Told::Request(world.account(alice))));
+        assert_eq!(
+            delivered(&world, device),
+            [(0, EnvelopeSize::exactly(OPENING).expect("a size"))],
+            "the strangers' lane"
+        );
+        assert!(by(&world, device).iter().all(|seen| is_own(&seen.link)), "no server hears of it");
+    }
+    world.command(b, Command::Accept { account: world.account(alice) }).expect("there is a request");
+    world.run_for(Duration::from_secs(120));
+    world.talk_until_usual(alice, bob);
+    world.forget_observed();
+    world.say(a, bob, "a usual one");
+    world.settle();
+    let sent = puts(&world, a, bob);
+    assert!(!sent.is_empty() && sent.iter().all(|(_, by_key, _)| *by_key), "no work any more");
+    world.judge().assert();
+}
+
+#[test]
+fn b_by_name_in_foul_weather() {
+    for_each_seed("flows::b_by_name_in_foul_weather", 10, |seed| {
+        let mut world = World::new(seed, 1);
+        let (alice, bob) = (world.person(2), world.person(1));
+        let (a, b) = (world.device(alice, 0), world.device(bob, 0));
+        world.run_for(Duration::from_secs(120));
+        world.weather = Weather { crash: 3_000, refused: 8_000, broken: 2_000, ..Weather::calm() };
+        let name: Name = "bob".parse().expect("a name");
+        // A device that is down takes no command: the person sees that, and tries again.
+        let claim = || Command::ClaimName { name, listed: true, admission: None };
+        while world.engine_if_up(b).is_none_or(|engine| engine.own_names().is_empty()) {
+            let _ = world.command(b, claim());
+            world.run_for(Duration::from_secs(1));
+        }
+        let listed = |world: &World| {
+            let is_listed = |engine: &Engine| engine.own_names().iter().all(|own| own.state == OwnNameState::Listed);
+            world.engine_if_up(b).is_some_and(is_listed)
+        };
+        assert!(world.run_until(Duration::from_secs(600), listed), "seed {seed}");
+        let account = world.account(bob);
+        let knows = |world: &World| world.engine_if_up(a).is_some_and(|engine| engine.contact(&account).is_some());
+        while !knows(&world) && world.engine_if_up(a).is_none_or(|engine| engine.searches().is_empty()) {
+            let _ = world.command(a, Command::AddByName { name, server: None });
+            world.run_for(Duration::from_secs(1));
+        }
+        assert!(world.run_until(Duration::from_secs(600), knows), "seed {seed}: what is looked for is found");
+        world.heal();
+        world.run_for(Duration::from_secs(60));
+        assert!(world.engine(a).searches().is_empty());
+        world.say(a, bob, "hello");
+        let account = world.account(alice);
+        assert!(world.run_until(Duration::from_secs(60), |world| world.is_told(b, Told::Request(account))));
+        world.command(b, Command::Accept { account }).expect("there is a request");
+        world.settle();
+        world.judge().assert();
+    });
 }
 
 #[test]

@@ -164,7 +164,7 @@ codes! {
     BadText = 1007, "bad_text", Usage;
     /// It is no contact link, or a damaged one.
     BadLink = 1008, "bad_link", Usage;
-    /// A link names a server in a private network.
+    /// A link names a key server in a private network, or whoever has a name is at one.
     PrivateServer = 1009, "private_server", Error;
     /// As many links are open as there can be.
     TooManyLinks = 1010, "too_many_links", Limited;
@@ -176,12 +176,24 @@ codes! {
     NotPrimary = 1013, "not_primary", Error;
     /// Refused for another reason.
     Refused = 1014, "refused", Error;
+    /// It is no name.
+    BadName = 1015, "bad_name", Usage;
+    /// Nobody has the name, or whoever has it does not want to be found.
+    NameNotFound = 1016, "name_not_found", Error;
+    /// The key server does not give the name.
+    NameRefused = 1017, "name_refused", Error;
+    /// This account has no such name.
+    UnknownName = 1018, "unknown_name", Error;
+    /// As many names as there can be at once.
+    TooManyNames = 1019, "too_many_names", Limited;
     /// Their identity changed, and nobody has looked at that yet.
     UntrustedIdentity = 1101, "untrusted_identity", Untrusted;
     /// The safety numbers differ.
     SafetyNumberDiffers = 1102, "safety_number_differs", Untrusted;
     /// Two histories of the account were signed.
     Forked = 1103, "forked", Untrusted;
+    /// A key server showed what nobody signed, or what was signed for another name: do not believe it.
+    NotGenuine = 1104, "not_genuine", Untrusted;
     /// There is no profile.
     NoProfile = 1201, "no_profile", Error;
     /// There is one already.
@@ -238,6 +250,9 @@ impl From<CommandError> for ApiError {
             CommandError::NoIdentityChange => (Code::Refused, "nothing needs to be done"),
             CommandError::NothingKnown => (Code::NothingKnown, "wait until their key server could be asked"),
             CommandError::Forked => (Code::Forked, "ask them, by another way, whether somebody has their words"),
+            CommandError::TooManySearches => (Code::TooManyNames, "wait until the key servers have answered"),
+            CommandError::TooManyNames => (Code::TooManyNames, "`waxwing name release` gives one up"),
+            CommandError::UnknownName => (Code::UnknownName, "`waxwing name list` shows those there are"),
             CommandError::UnknownLink => (Code::UnknownLink, "`waxwing links` shows those there are"),
             _ => (Code::Refused, "nothing was changed"),
         };

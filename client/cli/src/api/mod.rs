@@ -175,7 +175,10 @@ methods! {
     Invite = "invite", "Make a link that others can write to you by", InviteAnswer;
     Links = "links", "Links of yours that are open", LinksAnswer;
     RevokeLink = "revoke_link", "Let nobody in by a link any more", Done;
-    Add = "add", "Add somebody by a link that they gave you", ContactAnswer;
+    Add = "add", "Add somebody by a link that they gave you, or by a name", AddAnswer;
+    NameClaim = "name.claim", "Have a name at your key server, by which others find you", NameAnswer;
+    NameList = "name.list", "Names of yours", NamesAnswer;
+    NameRelease = "name.release", "Give a name up; nobody else gets it for 90 days", Done;
     ContactList = "contact.list", "Everybody who is known here", ContactsAnswer;
     ContactShow = "contact.show", "One contact", ContactAnswer;
     ContactAccept = "contact.accept", "Accept a request", ContactAnswer;

@@ -58,6 +58,8 @@ params! {
     }
     /// Of `requests`.
     Requests {}
+    /// Of `name.list`.
+    NameList {}
     /// Of `list`.
     List {}
     /// Of `receive`.
@@ -115,11 +117,41 @@ required! {
     }
     /// Of `add`.
     Add {
-        /// waxwing:contact/1/…
+        /// waxwing:contact/1/…, or a name at your key server, or NAME@wxs-… for one at another
         link: String,
         /// What you call them
         #[arg(long)]
         name: Option<String>,
+        /// Seconds to wait for a key server that is asked about a name [default: 15]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=600))]
+        #[serde(default)]
+        wait: Option<u32>,
+    }
+    /// Of `name.claim`.
+    NameClaim {
+        /// 3 to 32 of a-z, 0-9 and single hyphens, the first a letter
+        name: String,
+        /// Nobody finds you by it; it is yours all the same
+        #[arg(long)]
+        #[serde(default)]
+        unlisted: bool,
+        /// For a key server that gives names to those who were invited: 32 hexadecimal digits
+        #[arg(long, value_name = "CODE")]
+        #[serde(default)]
+        invitation: Option<String>,
+        /// Seconds to wait for the key server [default: 15]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=600))]
+        #[serde(default)]
+        wait: Option<u32>,
+    }
+    /// Of `name.release`.
+    NameRelease {
+        /// Which
+        name: String,
+        /// Seconds to wait for the key server [default: 15]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=600))]
+        #[serde(default)]
+        wait: Option<u32>,
     }
     /// Of `contact.show`.
     ContactShow {

@@ -57,7 +57,7 @@ answers! {
 
     /// A connection.
     Connection {
-        /// `own_relay`, `own_keyserver`, `relay`, `receipts`, `keyserver`.
+        /// `own_relay`, `own_keyserver`, `relay`, `receipts`, `keyserver`, `name`: a name is being looked for.
         purpose: String,
         /// For whom, if for somebody.
         contact: Option<Who>,
@@ -165,6 +165,48 @@ answers! {
         account: String,
         /// What you call them.
         name: Option<String>,
+    }
+
+    /// Whom a link or a name led to.
+    AddAnswer {
+        /// The contact.
+        contact: Contact,
+        /// How a name led to them; none: it was a link.
+        by_name: Option<ByName>,
+    }
+
+    /// A key server said whose a name is, and was believed.
+    ByName {
+        /// The name.
+        name: String,
+        /// The server's address.
+        server: String,
+        /// The safety number of you two, 60 digits in groups of five: compare it, and nobody needs to be believed.
+        safety_number: Option<String>,
+    }
+
+    /// Names of this account.
+    NamesAnswer {
+        /// Each.
+        names: Vec<OwnName>,
+    }
+
+    /// A name of this account.
+    NameAnswer {
+        /// The name, as it is now.
+        name: OwnName,
+    }
+
+    /// A name of this account.
+    OwnName {
+        /// The name.
+        name: String,
+        /// `claiming`, `held`, `listed`, `releasing`.
+        state: String,
+        /// Whoever looks it up is to find this account.
+        listed: bool,
+        /// What to tell others: the name and the key server that knows it.
+        address: String,
     }
 
     /// A contact.

@@ -2,10 +2,10 @@
 use waxwing_client::engine::{Command, ContactName, ContactView, Verification};
 use waxwing_wire::{content::Standing, id::AccountId, link::ContactLink, time::Timestamp};
 
-use super::Service;
+use super::{Service, names::Place};
 use crate::{
     api::{
-        Add, ApiError, Call, Code, ContactAccept, ContactAnswer, ContactBlock, ContactList, ContactReject,
+        Add, AddAnswer, ApiError, Call, Code, ContactAccept, ContactAnswer, ContactBlock, ContactList, ContactReject,
         ContactRemove, ContactRename, ContactShow, ContactUnblock, ContactsAnswer, Conversation, Done, List,
         ListAnswer, Mute, Requests, Trust,
     },
@@ -37,9 +37,19 @@ fn contact_name(name: &str) -> Result<ContactName, ApiError> {
 }
 
 impl Call for Add {
-    type Answer = ContactAnswer;
+    type Answer = AddAnswer;
 
-    async fn perform(self, service: &Service) -> Result<ContactAnswer, ApiError> {
+    async fn perform(self, service: &Service) -> Result<AddAnswer, ApiError> {
+        // Before anything changes.
+        let name = self.name.as_deref().map(contact_name).transpose()?;
+        if !self.is_link() {
+            let mut answer = service.add_by_name(Place::parse(&self.link)?, self.wait).await?;
+            if let (Some(name), Ok(account)) = (name, answer.contact.account.parse()) {
+                service.client.command(Command::Rename { account, name: Some(name) }).await?;
+                answer.contact = service.now(&account).await?;
+            }
+            return Ok(answer);
+        }
         let link: ContactLink = self.link.parse().map_err(|error| {
             ApiError::new(
                 Code::BadLink,
@@ -47,13 +57,18 @@ impl Call for Add {
             )
         })?;
         let account = link.account_id();
-        // Before anything changes.
-        let name = self.name.as_deref().map(contact_name).transpose()?;
         service.client.command(Command::Add { link }).await?;
         if let Some(name) = name {
             service.client.command(Command::Rename { account, name: Some(name) }).await?;
         }
-        service.answer(&account).await
+        Ok(AddAnswer { contact: service.now(&account).await?, by_name: None })
+    }
+}
+
+impl Add {
+    /// A link has a colon, which neither a name nor its beginning has; a server's address has one behind the `@`.
+    fn is_link(&self) -> bool {
+        self.link.split('@').next().is_some_and(|beginning| beginning.contains(':'))
     }
 }
 

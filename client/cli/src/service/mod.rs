@@ -11,6 +11,7 @@ mod export;
 mod find;
 mod links;
 mod messages;
+mod names;
 mod search;
 mod status;
 mod trust;

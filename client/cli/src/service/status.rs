@@ -67,6 +67,7 @@ fn tell(view: &ConnectionView, names: &Names, down: Option<&Down>) -> Connection
         Purpose::Conversation(account) => ("relay", Some(account)),
         Purpose::Receipts(account) => ("receipts", Some(account)),
         Purpose::Directory(account) => ("keyserver", Some(account)),
+        Purpose::Name(_) => ("name", None),
     };
     let (state, at) = match view.state {
         ConnectionState::Up { since } => ("up", since),

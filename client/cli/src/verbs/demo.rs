@@ -296,7 +296,7 @@ async fn settle(person: &Person) -> Result<(), ApiError> {
 /// `one` is added by a link of `other`'s, and accepted.
 async fn befriend(one: &Person, other: &Person) -> Result<(), ApiError> {
     let link = Invite { once: true, days: None, qr: false }.perform(&other.service).await?.link;
-    Add { link, name: Some(other.name.into()) }.perform(&one.service).await?;
+    Add { link, name: Some(other.name.into()), wait: None }.perform(&one.service).await?;
     let hello = format!("Hello, it is {}", one.name);
     one.says(other, &hello).await?;
     let asked = async {

@@ -141,8 +141,11 @@ fn links_that_are_none_and_people_who_are_unknown_change_nothing() {
     let (alice, bob) = (Person::at(&servers.line()), Person::at(&servers.line()));
     let (_a, _b) = (alice.daemon(), bob.daemon());
     let link = bob.asks(&["invite"]).json()["link"].as_str().unwrap().to_owned();
-    for broken in ["hello", &link[..link.len() - 1], &link.replace('a', "b")] {
+    for broken in ["waxwing:hello", &link[..link.len() - 1], &link.replace('a', "b")] {
         assert_eq!(alice.asks(&["add", broken]).error(2).0, "bad_link", "{broken}");
+    }
+    for broken in ["Hello World", "me", "bob@example.org", "bob@"] {
+        assert_eq!(alice.asks(&["add", broken]).error(2).0, "bad_name", "{broken}");
     }
     assert_eq!(bob.asks(&["add", &link]).error(1).0, "own_account");
     assert_eq!(alice.asks(&["add", &link, "--name", "e\u{1b}vil"]).error(2).0, "invalid_params");

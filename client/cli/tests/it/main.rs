@@ -12,6 +12,7 @@ mod conversation;
 mod daemon;
 mod errors;
 mod kills;
+mod names;
 mod pages;
 mod picture;
 mod place;

@@ -13,7 +13,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::{Contact, Engine};
+use super::{Contact, Engine, searching::Found};
 use crate::{
     interface::{Command, CommandError, Event, FailReason, IdentityEvent, LinkUses, MessageText, ReadMessage},
     outbox::Route,
@@ -31,7 +31,10 @@ impl Engine {
         match command {
             Command::MakeLink { lifetime, uses } => self.make_link(lifetime, uses, now, rng),
             Command::RevokeLink { link } => self.revoke_link(link, now, rng),
-            Command::Add { link } => self.add(&link, now, rng),
+            Command::Add { link } => self.add(&link, None, now, rng),
+            Command::AddByName { name, server } => self.add_by_name(name, server, now),
+            Command::ClaimName { name, listed, admission } => self.claim_name(name, listed, admission.as_ref()),
+            Command::ReleaseName { name } => self.release_name(&name),
             Command::Send { to, id, text } => self.send(&to, id, text, now, rng),
             Command::Accept { account } => self.accept(&account, now, rng),
             Command::Ignore { account } => self.put_away(&account, Standing::Ignored, now, rng),
@@ -74,7 +77,14 @@ impl Engine {
         Ok(())
     }
 
-    fn add(&mut self, link: &ContactLink, now: Timestamp, rng: &mut impl CryptoRng) -> Result<(), CommandError> {
+    /// Adds who a link leads to. `found`: what a name led to besides.
+    pub(super) fn add(
+        &mut self,
+        link: &ContactLink,
+        found: Option<Found>,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommandError> {
         let account = link.account_id();
         if account == self.own.account() {
             return Err(CommandError::OwnAccount);
@@ -82,14 +92,17 @@ impl Engine {
         if !self.settings.allow_private_servers && link.key_servers().iter().any(|server| !server.is_public()) {
             return Err(CommandError::PrivateServer);
         }
-        match self.contacts.get(&account).map(|contact| contact.standing) {
-            Some(Standing::Blocked) => return Err(CommandError::Blocked),
-            Some(Standing::Asking) => {
-                self.contacts.add(link, &mut self.stage)?;
-                // They asked, and the person went to meet them: that is a yes.
-                return self.say_accepted(&account, now, rng);
-            }
-            _ => self.contacts.add(link, &mut self.stage)?,
+        let standing = self.contacts.get(&account).map(|contact| contact.standing);
+        if standing == Some(Standing::Blocked) {
+            return Err(CommandError::Blocked);
+        }
+        self.contacts.add(link, &mut self.stage)?;
+        if let Some(found) = found {
+            self.take_found(&account, found, now, rng);
+        }
+        if standing == Some(Standing::Asking) {
+            // They asked, and the person went to meet them: that is a yes.
+            return self.say_accepted(&account, now, rng);
         }
         self.copy_contact(&account, now, rng);
         Ok(())

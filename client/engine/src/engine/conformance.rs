@@ -18,6 +18,8 @@ impl Engine {
         self.sessions.save_all(&mut stage);
         self.prekeys.save_all(&mut stage);
         self.outbox.save_all(&mut stage);
+        self.names.save_all(&mut stage);
+        self.searches.save_all(&mut stage);
         for (key, at) in &self.seen {
             stage.put(Table::Seen, seen_key(key), SecretBytes::new(at.0.to_be_bytes().to_vec()));
         }

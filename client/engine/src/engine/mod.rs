@@ -14,11 +14,13 @@ mod delivery;
 mod directory;
 mod duties;
 mod inbox;
+mod naming;
 mod people;
 mod reading;
 mod registration;
 mod replies;
 mod sealing;
+mod searching;
 mod status;
 #[cfg(feature = "conformance")]
 mod watch;
@@ -42,6 +44,7 @@ use crate::{
     interface::{ClockSkew, CommandError, Input, Output, Purpose},
     links::Links,
     mailbox::Mailbox,
+    names::{OwnNames, Searches},
     outbox::Outbox,
     own::{Joining, NewAccount, NewAccountError, Own, Provisioning, Published, RecoverError},
     prekeys::Prekeys,
@@ -66,6 +69,8 @@ pub struct Engine {
     prekeys: Prekeys,
     outbox: Outbox,
     links: Links<Task>,
+    names: OwnNames,
+    searches: Searches,
     /// Authors and messages that were taken, and when: what comes again is not shown again (S4).
     seen: BTreeMap<(AccountId, MessageId), Timestamp>,
     quarantined: u32,
@@ -201,6 +206,8 @@ impl Engine {
             agreements: Agreements::new(),
             prekeys,
             links: Links::new(),
+            names: OwnNames::new(),
+            searches: Searches::new(),
             seen: BTreeMap::new(),
             quarantined: 0,
             looked_at_ids: Timestamp(0),
@@ -251,6 +258,8 @@ impl Engine {
                 Table::Prekey | Table::LastResortUse => engine.prekeys.restore(&engine.own, record),
                 Table::Outbox | Table::Envelope => engine.outbox.restore(record),
                 Table::Seen => engine.restore_seen(record),
+                Table::Name => engine.names.restore(&record.key, &record.value),
+                Table::Search => engine.searches.restore(&record.key, &record.value),
                 Table::Quarantine => {
                     engine.quarantined = engine.quarantined.saturating_add(1);
                     Some(())
@@ -321,6 +330,7 @@ impl Engine {
         self.register(now, rng);
         self.do_duties(now, rng);
         let bundles = self.seal_waiting(now, rng);
+        self.search(now);
         self.look_up(&bundles, now);
         self.put_sealed(now);
         self.tell_ready();
@@ -422,6 +432,7 @@ impl Engine {
             self.outbox.next_due(now),
             self.prekeys.next_due(),
             self.registration_due(now),
+            self.searches.next_due(now),
         ];
         // What is overdue waits for a connection or for a person, whose coming is an input; it does not hide what comes after it.
         parts.into_iter().flatten().filter(|at| *at > now).min()

@@ -6,16 +6,17 @@
 //! Everything that a device signs is bound to the connection and counted (spec §11.11), so one thing is asked at a time.
 use rand_core::CryptoRng;
 use waxwing_wire::{
-    frame::{Admission, InviteToken},
+    frame::{Admission, InviteToken, Work},
     keyserver::{
         Bound, CreateAccount, DeviceRequest, KeyserverRequest, PublishManifest, StoreReach, UploadPrekeys, batch_hash,
     },
     manifest::Manifest,
+    pow::Puzzle,
     reach::MailboxAddress,
     time::Timestamp,
 };
 
-use super::Engine;
+use super::{Engine, naming::step_of};
 use crate::{
     contacts::Objects,
     interface::{Event, Link, Purpose},
@@ -24,6 +25,9 @@ use crate::{
     task::Task,
     times,
 };
+
+/// The key server announces no way in but by an invitation.
+pub(super) struct OnlyByInvitation;
 
 impl Engine {
     /// Whether somebody who has the account id can find this device and begin a session with it.
@@ -48,16 +52,7 @@ impl Engine {
         let Some(step) = self.next_step(now) else { return };
         let Some(server) = self.own.key_server().cloned() else { return };
         let link = Link { server: *server.key().as_bytes(), purpose: Purpose::OwnDirectory };
-        let pending = [
-            Task::AccountInfo,
-            Task::AccountWork,
-            Task::CreateAccount,
-            Task::Publish,
-            Task::StoreReach,
-            Task::UploadPrekeys,
-            Task::PrekeyIds,
-        ];
-        if pending.iter().any(|task| self.links.is_asked(task)) {
+        if self.links.is_busy(&link) || self.links.is_asked(&Task::AccountWork) {
             return;
         }
         if self.links.may(link, &server, &step, now, &mut self.stage) {
@@ -81,10 +76,19 @@ impl Engine {
         if self.prekeys.has_batch() {
             return Some(Task::UploadPrekeys);
         }
-        (self.is_registered() && self.own.upkeep_at <= now).then_some(Task::PrekeyIds)
+        if !self.is_registered() {
+            return None;
+        }
+        if self.own.upkeep_at <= now {
+            return Some(Task::PrekeyIds);
+        }
+        self.next_name_step(now)
     }
 
     fn ask_step(&mut self, link: Link, step: Task, now: Timestamp, rng: &mut impl CryptoRng) {
+        if let Some((name, step)) = step_of(&step) {
+            return self.ask_for_name(link, name, step, now);
+        }
         match step {
             Task::CreateAccount => self.ask_create(link, now),
             Task::Publish => {
@@ -132,35 +136,46 @@ impl Engine {
 
     /// By what right the account is made; none while that is being found out.
     fn admission(&mut self, link: Link, now: Timestamp) -> Option<Admission> {
-        use waxwing_wire::{frame::Work, pow::Puzzle};
         if let Some(token) = &self.own.keyserver_admission {
             return Some(Admission::Invite(InviteToken::from_bytes(*token)));
         }
+        self.priced(link, now).unwrap_or_else(|OnlyByInvitation| {
+            // There is none: the price may change.
+            self.own.price = None;
+            None
+        })
+    }
+
+    /// What the key server announces that it takes: nothing, or work; none while that is being found out.
+    pub(super) fn priced(&mut self, link: Link, now: Timestamp) -> Result<Option<Admission>, OnlyByInvitation> {
         let Some(price) = self.own.price else {
             if self.links.is_due(&Task::AccountInfo, now) {
                 self.links.ask_keyserver(link, Task::AccountInfo, KeyserverRequest::Info, now, &mut self.stage);
             }
-            return None;
+            return Ok(None);
         };
         if price.open {
-            return Some(Admission::Open);
+            return Ok(Some(Admission::Open));
         }
         if let Some(nonce) = self.own.nonce {
-            return Some(Admission::Work(Work { challenge: price.challenge, nonce }));
+            return Ok(Some(Admission::Work(Work { challenge: price.challenge, nonce })));
         }
-        match price.admission {
-            Some(difficulty) if self.links.is_due(&Task::AccountWork, now) => {
-                let puzzle = Puzzle::account(&price.challenge, &self.own.account(), difficulty);
-                self.links.ask_work(Task::AccountWork, puzzle, now, &mut self.stage);
-            }
-            Some(_) => {}
-            // Only by invitation, and there is none: the price may change.
-            None => self.own.price = None,
+        let difficulty = price.admission.ok_or(OnlyByInvitation)?;
+        if self.links.is_due(&Task::AccountWork, now) {
+            let puzzle = Puzzle::account(&price.challenge, &self.own.account(), difficulty);
+            self.links.ask_work(Task::AccountWork, puzzle, now, &mut self.stage);
         }
-        None
+        Ok(None)
     }
 
-    fn ask_bound(&mut self, link: Link, task: Task, request: &DeviceRequest, prekeys: Vec<Vec<u8>>, now: Timestamp) {
+    pub(super) fn ask_bound(
+        &mut self,
+        link: Link,
+        task: Task,
+        request: &DeviceRequest,
+        prekeys: Vec<Vec<u8>>,
+        now: Timestamp,
+    ) {
         let Some((exporter, number)) = self.links.binding(&link) else { return };
         let Ok(bytes) = request.encode() else { return };
         let Ok(signed) = self.own.signing.sign_request(self.own.signer(), exporter, number, &bytes) else { return };

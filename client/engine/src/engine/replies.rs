@@ -10,7 +10,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::Engine;
+use super::{Engine, naming::step_of};
 use crate::{
     contacts::{Contact, Objects, Place},
     convert,
@@ -63,12 +63,19 @@ impl Engine {
         rng: &mut impl CryptoRng,
     ) {
         let Some((link, task)) = self.links.answered(call, now) else { return };
-        let is_bound = matches!(task, Task::StoreReach | Task::UploadPrekeys | Task::PrekeyIds);
-        let was_accepted = result.as_ref().map_or_else(is_of_the_inside, |_| true);
-        if let (true, true, Some(link)) = (is_bound, was_accepted, link) {
-            self.links.count_bound(&link);
+        let name = step_of(&task);
+        let is_bound = matches!(task, Task::StoreReach | Task::UploadPrekeys | Task::PrekeyIds) || name.is_some();
+        if let Some(link) = link.filter(|_| is_bound) {
+            match &result {
+                Err(error) if !is_of_the_inside(error) => self.links.close(link, &mut self.stage),
+                _ => self.links.count_bound(&link),
+            }
         }
         let outcome = match (task, result) {
+            (Task::Lookup(id) | Task::FetchListed(id), result) => self.on_search_reply(&id, result, now, rng),
+            (Task::ClaimName(_) | Task::SetListing(_) | Task::Unlist(_) | Task::ReleaseName(_), result) => {
+                self.on_name_reply(name, result.as_ref().map_err(|error| *error))
+            }
             (Task::AccountInfo, Ok(KeyserverReply::Info(info))) => {
                 self.skew = mailbox::tell_skew(info.time, now, &mut self.stage).or(self.skew);
                 self.own.price = Some(info.price);
@@ -279,12 +286,24 @@ fn signal_bundle(
     bundle.verify().ok()
 }
 
-/// Whether a server took the bound request and refused what was asked in it: it counts all the same (spec §19.5).
+/// Whether a server took the bound request and refused what was asked in it: it counts all the same (spec §19.5). Of other errors nobody knows
+/// whether it counts: the next request has a connection of its own.
 const fn is_of_the_inside(error: &ServerError) -> bool {
-    matches!(error.code, ErrorCode::PrekeyIdUsed | ErrorCode::TooManyPrekeys)
+    matches!(
+        error.code,
+        ErrorCode::PrekeyIdUsed
+            | ErrorCode::TooManyPrekeys
+            | ErrorCode::StaleNumber
+            | ErrorCode::InvalidName
+            | ErrorCode::NameTaken
+            | ErrorCode::NotYourName
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::NotAdmitted
+            | ErrorCode::WorkRequired
+    )
 }
 
 /// The server's answer is not genuine, or not to what was asked: as if it could not answer.
-fn forged() -> ServerError {
+pub(super) fn forged() -> ServerError {
     ServerError::from(ErrorCode::Unexpected)
 }

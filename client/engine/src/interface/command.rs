@@ -3,10 +3,13 @@ use core::time::Duration;
 
 use thiserror::Error;
 use waxwing_wire::{
+    address::ServerAddress,
     content::{ContactName, MessageId},
+    frame::InviteToken,
     id::{AccountId, DeviceId},
     link::ContactLink,
     manifest::{Device, DeviceError},
+    name::Name,
     time::Timestamp,
 };
 
@@ -15,7 +18,6 @@ use super::{LinkId, LinkUses, Verification};
 /// What the person wants. Anything refused changes nothing.
 #[derive(Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a person's wishes are few, and not kept")]
 pub enum Command {
     /// Make a link for others to write to this account by; the answer is [`Event::LinkMade`](super::Event::LinkMade).
     MakeLink {
@@ -33,6 +35,29 @@ pub enum Command {
     Add {
         /// Theirs.
         link: ContactLink,
+    },
+    /// Add whoever has a name at a key server. What comes of it is told later: [`Event::NameFound`](super::Event::NameFound) or
+    /// [`Event::NameNotFound`](super::Event::NameNotFound).
+    AddByName {
+        /// The name.
+        name: Name,
+        /// Where; none: at this account's own key server.
+        server: Option<ServerAddress>,
+    },
+    /// Primary only: have a name at this account's key server, listed or not; or change whether it is listed. What comes of it is told
+    /// later: [`Event::Name`](super::Event::Name).
+    ClaimName {
+        /// Which.
+        name: Name,
+        /// Whether whoever looks it up is to find this account, and how to reach it.
+        listed: bool,
+        /// For a server that gives names to whoever was invited.
+        admission: Option<InviteToken>,
+    },
+    /// Primary only: give a name up.
+    ReleaseName {
+        /// Which.
+        name: Name,
     },
     /// Send a text. The id is random, chosen by the caller, so that asking twice sends once.
     Send {
@@ -177,8 +202,8 @@ pub enum CommandError {
     /// Another contact has the same service id, which nobody makes by chance: refused.
     #[error("the account looks like another contact's to Signal's structures")]
     ServiceIdTaken,
-    /// The link names key servers in private networks, which only the person can allow.
-    #[error("the link names a server in a private network")]
+    /// A link names key servers in private networks, or a name is looked for at one, which only the person can allow.
+    #[error("a key server of theirs is in a private network")]
     PrivateServer,
     /// Only the primary device can do that.
     #[error("only the primary device can do that")]
@@ -207,6 +232,15 @@ pub enum CommandError {
     /// As many links are open as a mailbox takes (8): let one end first.
     #[error("too many open links")]
     TooManyLinks,
+    /// As many names are being looked for as can be at once (16): wait for an answer first.
+    #[error("too many names are being looked for")]
+    TooManySearches,
+    /// This account asks for as many names as it may (16): release one first.
+    #[error("too many names")]
+    TooManyNames,
+    /// This account has no such name.
+    #[error("no such name")]
+    UnknownName,
     /// The device cannot be listed or taken off.
     #[error("the device list cannot change that way")]
     DeviceList,

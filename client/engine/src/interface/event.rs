@@ -1,12 +1,14 @@
 //! What a person is told.
 use waxwing_wire::{
+    address::ServerAddress,
     content::MessageId,
     id::{AccountId, DeviceId, Generation},
     link::ContactLink,
+    name::Name,
     time::Timestamp,
 };
 
-use super::Link;
+use super::{Link, NameNews, NotFound};
 
 /// What the person is told. What a screen shows is read from the store; an event says that it changed.
 #[derive(Debug)]
@@ -95,6 +97,31 @@ pub enum Event {
     ContactChanged {
         /// Who.
         account: AccountId,
+    },
+    /// Somebody was found by a name and added. The server was believed: compare the safety number (spec §20.18.4).
+    NameFound {
+        /// Which name.
+        name: Name,
+        /// At which server.
+        server: ServerAddress,
+        /// Whose it is.
+        account: AccountId,
+    },
+    /// Nobody was added by a name.
+    NameNotFound {
+        /// Which name.
+        name: Name,
+        /// At which server.
+        server: ServerAddress,
+        /// Why.
+        reason: NotFound,
+    },
+    /// Something became of a name of this account.
+    Name {
+        /// Which.
+        name: Name,
+        /// What.
+        news: NameNews,
     },
     /// This device is no longer listed by its account.
     Unlisted,

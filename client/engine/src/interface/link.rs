@@ -1,5 +1,8 @@
 //! Names of connections and of what was asked over them.
-use waxwing_wire::id::{AccountId, MailboxId};
+use waxwing_wire::{
+    id::{AccountId, MailboxId},
+    name::Name,
+};
 
 /// Names a connection. Two links are two connections, and nothing that a server sees may tell that they are one client's (D9).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -21,6 +24,8 @@ pub enum Purpose {
     Receipts(AccountId),
     /// Key server, anonymous: what is known of one person.
     Directory(AccountId),
+    /// Key server, anonymous: who has a name, and what is known of them.
+    Name(Name),
     /// Key server: requests that one's own device signs.
     OwnDirectory,
 }

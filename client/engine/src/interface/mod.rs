@@ -11,6 +11,7 @@
 mod command;
 mod event;
 mod link;
+mod name;
 mod people;
 mod safety_number;
 mod status;
@@ -29,6 +30,7 @@ pub use self::{
     command::{Command, CommandError, MessageText, ReadMessage},
     event::{Event, FailReason, IdentityChange, State, TroubleCause},
     link::{CallId, Link, Purpose},
+    name::{NameNews, NameRefusal, NameView, NotFound, OwnNameState, SearchView},
     people::{ContactView, IdentityEvent, LogEntry, Verification},
     safety_number::{SafetyNumber, ScanError},
     status::{

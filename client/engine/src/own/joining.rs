@@ -105,6 +105,7 @@ impl Joining {
             registered: true,
             reach_number: 1,
             reach_stored: false,
+            listing_number: 0,
             relay_admission: None,
             keyserver_admission: None,
             receipts: true,

@@ -62,6 +62,8 @@ pub(crate) struct Own {
     /// The last manifest that a key server took from this device.
     pub(crate) published: Option<Published>,
     pub(crate) reach_number: u32,
+    /// Of the last listing of a name.
+    pub(crate) listing_number: u32,
     /// The key server has the reach record of that number.
     pub(crate) reach_stored: bool,
     pub(crate) relay_admission: Option<[u8; 16]>,
@@ -302,6 +304,7 @@ impl Own {
             registered: self.registered,
             reach_number: self.reach_number,
             reach_stored: self.reach_stored,
+            listing_number: self.listing_number,
             relay_admission: self.relay_admission.map(|token| token.to_vec()),
             keyserver_admission: self.keyserver_admission.map(|token| token.to_vec()),
             no_receipts: !self.receipts,
@@ -347,6 +350,7 @@ impl Own {
                 .map(|reference| Published { reference, issued: Timestamp(record.published_issued) }),
             reach_number: record.reach_number,
             reach_stored: record.reach_stored,
+            listing_number: record.listing_number,
             relay_admission: record.relay_admission.as_deref().and_then(|token| token.try_into().ok()),
             keyserver_admission: record.keyserver_admission.as_deref().and_then(|token| token.try_into().ok()),
             receipts: !record.no_receipts,

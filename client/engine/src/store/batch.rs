@@ -86,11 +86,15 @@ pub enum Table {
     Seen = 10,
     /// What could not be opened, by a number.
     Quarantine = 11,
+    /// Names of this account, by their letters.
+    Name = 12,
+    /// Names that are looked for, by key of the server ‖ letters.
+    Search = 13,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Account,
         Self::Mailbox,
         Self::Contact,
@@ -102,6 +106,8 @@ impl Table {
         Self::Envelope,
         Self::Seen,
         Self::Quarantine,
+        Self::Name,
+        Self::Search,
     ];
 
     /// The number that is stored.

@@ -14,6 +14,7 @@ mod hostile_peer;
 mod hostile_servers;
 mod links;
 mod lost;
+mod names;
 mod people;
 mod reading;
 mod ready_future;

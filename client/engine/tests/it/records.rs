@@ -6,8 +6,12 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use waxwing_engine::{
-    Command, Engine, LinkUses, LoadError,
+    Command, Engine, LinkUses, LoadError, Purpose,
     store::{Record, Table},
+};
+use waxwing_wire::{
+    frame::{ErrorCode, InviteToken},
+    name::Name,
 };
 
 use crate::{
@@ -15,7 +19,8 @@ use crate::{
     town::{SETTINGS, Town},
 };
 
-/// Every table has a record: friends, somebody who was only asked, links, quarantine, envelopes that were not taken.
+/// Every table has a record: friends, somebody who was only asked, links, quarantine, envelopes that were not
+/// taken, a name that is listed and one that is not given yet, one that is looked for.
 fn lively() -> Town {
     let mut town = Town::with_two_friends();
     let carol = town.settle_in(3);
@@ -27,6 +32,13 @@ fn lively() -> Town {
         town.say(0, bob, &format!("text {number}"));
     }
     town.holds_deliveries = false;
+    town.out_of_reach = Some(|purpose| matches!(purpose, Purpose::Name(_)));
+    let (one, other): (Name, Name) = ("one-name".parse().expect("a name"), "other".parse().expect("a name"));
+    town.command(0, Command::ClaimName { name: one, listed: true, admission: None });
+    town.keyserver.refusals = [ErrorCode::Overloaded].into();
+    let admission = Some(InviteToken::from_bytes([3; 16]));
+    town.command(0, Command::ClaimName { name: other, listed: false, admission });
+    town.command(0, Command::AddByName { name: other, server: None });
     town.run();
     town
 }

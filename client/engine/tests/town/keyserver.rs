@@ -1,25 +1,36 @@
 //! A key server that keeps what it is given.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use waxwing_wire::{
-    frame::{ErrorCode, ServerError},
+    frame::{Admission, ErrorCode, Price, ServerError},
     id::{AccountId, DeviceId},
     keyserver::{
         AccountObjects, Bound, Bundle, Bundles, DeviceRequest, FetchBundles, Info, KeyserverReply, KeyserverRequest,
-        PrekeyIds, PublishManifest, Reach,
+        LookedUp, PrekeyIds, PublishManifest, Reach,
     },
+    listing::ListingIn,
+    name::Name,
     prekey::{PrekeyIn, PrekeyKind},
     request::{BoundRequestIn, Exporter},
     time::Timestamp,
 };
 
-use super::price;
-
-#[derive(Default)]
-pub(super) struct Keyserver {
+pub struct Keyserver {
+    /// Who has a name, and what is shown under it.
+    pub names: BTreeMap<Name, (AccountId, Option<Vec<u8>>)>,
+    /// What it says to the next requests about names instead of doing them.
+    pub refusals: VecDeque<ErrorCode>,
+    /// By what right names were asked for.
+    pub admissions: Vec<Admission>,
+    /// The listings that came, also those that were refused.
+    pub listings: Vec<ListingIn>,
+    /// How it admits names to whom it does not give them for nothing.
+    pub price: Price,
     accounts: BTreeMap<AccountId, AccountObjects>,
     reach: BTreeMap<(AccountId, DeviceId), Vec<u8>>,
     prekeys: BTreeMap<(AccountId, DeviceId), Prekeys>,
+    /// The device had signed what was refused: it counts.
+    refused_inside: bool,
 }
 
 /// Encoded prekeys by their ids.
@@ -36,6 +47,25 @@ struct Prekeys {
 }
 
 impl Keyserver {
+    pub(super) const fn new(price: Price) -> Self {
+        Self {
+            names: BTreeMap::new(),
+            refusals: VecDeque::new(),
+            admissions: Vec::new(),
+            listings: Vec::new(),
+            price,
+            accounts: BTreeMap::new(),
+            reach: BTreeMap::new(),
+            prekeys: BTreeMap::new(),
+            refused_inside: false,
+        }
+    }
+
+    /// It has these from now on.
+    pub fn replace(&mut self, account: AccountId, objects: AccountObjects) {
+        self.accounts.insert(account, objects);
+    }
+
     pub(super) fn objects_of(&self, account: &AccountId) -> AccountObjects {
         self.accounts[account].clone()
     }
@@ -49,14 +79,14 @@ impl Keyserver {
     ) -> (Result<KeyserverReply, ServerError>, bool) {
         let is_bound = matches!(request, KeyserverRequest::Bound(_));
         let answer = self.take(request, number, now);
-        let accepted = is_bound && answer.is_ok();
+        let accepted = is_bound && (answer.is_ok() || core::mem::take(&mut self.refused_inside));
         (answer, accepted)
     }
 
     fn take(&mut self, request: KeyserverRequest, number: u32, now: Timestamp) -> Result<KeyserverReply, ServerError> {
         match request {
             KeyserverRequest::Info => {
-                Ok(KeyserverReply::Info(Info { time: now, price: price(), one_time_prekeys: 200, moved: None }))
+                Ok(KeyserverReply::Info(Info { time: now, price: self.price, one_time_prekeys: 200, moved: None }))
             }
             KeyserverRequest::CreateAccount(create) => {
                 let objects = AccountObjects {
@@ -71,11 +101,15 @@ impl Keyserver {
             KeyserverRequest::PublishManifest(publish) => self.publish(&publish, now),
             KeyserverRequest::FetchAccount(fetch) => {
                 let objects = self.accounts.get(&fetch.account).cloned();
-                objects.map(KeyserverReply::Account).ok_or(ErrorCode::Refused.into())
+                objects.map(KeyserverReply::Account).ok_or(ErrorCode::NoSuchAccount.into())
             }
             KeyserverRequest::FetchReach(fetch) => {
                 let of = self.reach.iter().filter(|((account, _), _)| *account == fetch.account);
                 Ok(KeyserverReply::Reach(Reach { records: of.map(|(_, record)| record.clone()).collect() }))
+            }
+            KeyserverRequest::Lookup(lookup) => {
+                let listing = self.names.get(&lookup.name).and_then(|(_, listing)| listing.clone());
+                Ok(KeyserverReply::LookedUp(LookedUp { listing }))
             }
             KeyserverRequest::FetchBundles(fetch) => self.bundles(&fetch),
             KeyserverRequest::Bound(bound) => self.bound(bound, number, now),
@@ -130,8 +164,17 @@ impl Keyserver {
         let exporter = Exporter::from_bytes([9; 32]);
         let request = request.verify(&verified.manifest, &exporter, number).map_err(|_| ErrorCode::Refused)?;
         let key = (signer.account, signer.device);
+        let request = DeviceRequest::decode(request.request()).map_err(|_| ErrorCode::Unexpected)?;
         let prekeys = self.prekeys.entry(key).or_default();
-        match DeviceRequest::decode(request.request()).map_err(|_| ErrorCode::Unexpected)? {
+        match request {
+            DeviceRequest::ClaimName(_)
+            | DeviceRequest::ReleaseName(_)
+            | DeviceRequest::SetListing(_)
+            | DeviceRequest::Unlist(_) => {
+                let done = self.about_name(signer.account, request);
+                self.refused_inside = done.is_err();
+                done.map(|()| KeyserverReply::Done).map_err(ServerError::from)
+            }
             DeviceRequest::StoreReach(reach) => {
                 self.reach.insert(key, reach.record);
                 Ok(KeyserverReply::Done)
@@ -163,8 +206,45 @@ impl Keyserver {
             }
             DeviceRequest::PrekeyState => Ok(KeyserverReply::PrekeyState(prekeys.ids().state())),
             DeviceRequest::PrekeyIds => Ok(KeyserverReply::PrekeyIds(prekeys.ids())),
-            _ => Err(ErrorCode::Unexpected.into()),
         }
+    }
+}
+
+impl Keyserver {
+    fn about_name(&mut self, by: AccountId, request: DeviceRequest) -> Result<(), ErrorCode> {
+        let refusal = self.refusals.pop_front();
+        match request {
+            DeviceRequest::ClaimName(claim) => {
+                self.admissions.push(claim.admission);
+                refusal.map_or(Ok(()), Err)?;
+                let has = &mut self.names.entry(claim.name).or_insert((by, None)).0;
+                if *has == by { Ok(()) } else { Err(ErrorCode::NameTaken) }
+            }
+            DeviceRequest::SetListing(set) => {
+                let listing = ListingIn::decode(&set.listing).map_err(|_| ErrorCode::Unexpected)?;
+                let name = *listing.name();
+                self.listings.push(listing);
+                refusal.map_or(Ok(()), Err)?;
+                self.own(by, &name)?.1 = Some(set.listing);
+                Ok(())
+            }
+            DeviceRequest::Unlist(unlist) => {
+                refusal.map_or(Ok(()), Err)?;
+                self.own(by, &unlist.name)?.1 = None;
+                Ok(())
+            }
+            DeviceRequest::ReleaseName(release) => {
+                refusal.map_or(Ok(()), Err)?;
+                self.own(by, &release.name)?;
+                self.names.remove(&release.name);
+                Ok(())
+            }
+            _ => Err(ErrorCode::Unexpected),
+        }
+    }
+
+    fn own(&mut self, by: AccountId, name: &Name) -> Result<&mut (AccountId, Option<Vec<u8>>), ErrorCode> {
+        self.names.get_mut(name).filter(|(of, _)| *of == by).ok_or(ErrorCode::NotYourName)
     }
 }
 

@@ -34,8 +34,8 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use self::{keyserver::Keyserver, relay::Relay};
-pub use self::{liar::Liar, relay::Letter, resident::Resident};
+use self::relay::Relay;
+pub use self::{keyserver::Keyserver, liar::Liar, relay::Letter, resident::Resident};
 
 /// When every town begins.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -44,9 +44,9 @@ pub struct Town {
     pub now: Timestamp,
     pub residents: Vec<Resident>,
     relay: Relay,
-    keyserver: Keyserver,
+    pub keyserver: Keyserver,
     relay_address: ServerAddress,
-    keyserver_address: ServerAddress,
+    pub keyserver_address: ServerAddress,
     next_id: u128,
     /// Envelopes stay at the relay until this is taken back.
     pub holds_deliveries: bool,
@@ -73,7 +73,7 @@ impl Town {
             now: NOW,
             residents: Vec::new(),
             relay: Relay::default(),
-            keyserver: Keyserver::default(),
+            keyserver: Keyserver::new(price()),
             relay_address: address("relay.example.org:4433"),
             keyserver_address: address("keys.example.org:4433"),
             next_id: 1,
@@ -249,7 +249,7 @@ impl Town {
     }
 
     /// One thing that a resident takes, or does; false if there is nothing.
-    fn step(&mut self, index: usize) -> bool {
+    pub fn step(&mut self, index: usize) -> bool {
         self.deliver(index);
         let resident = &mut self.residents[index];
         let mut moved = false;

@@ -218,7 +218,7 @@ impl Store for SqliteStore {
     }
 
     async fn release_name(&self, by: Signer, name: &Name, now: Timestamp) -> Result<(), OwnError> {
-        let name = name.clone();
+        let name = *name;
         self.write(SMALL, move |connection| Box::pin(name::release(connection, by, name, now))).await
     }
 
@@ -228,7 +228,7 @@ impl Store for SqliteStore {
     }
 
     async fn unlist(&self, by: Signer, name: &Name) -> Result<(), OwnError> {
-        let name = name.clone();
+        let name = *name;
         self.write(SMALL, move |connection| Box::pin(name::unlist(connection, by, name))).await
     }
 

@@ -75,7 +75,7 @@ pub(super) struct NewListing {
 
 impl NewListing {
     pub(super) fn of(listing: &Listing) -> Self {
-        let (name, signer) = (listing.name().clone(), listing.signer());
+        let (name, signer) = (*listing.name(), listing.signer());
         Self { name, signer, number: listing.number(), bytes: listing.encode() }
     }
 }
