@@ -4,7 +4,7 @@ use waxwing_engine::{CallId, CommandError, Input, Link, Output, Purpose, store::
 use waxwing_wire::{
     content::Standing,
     keyserver, relay,
-    relay::{RelayPush, RequestId, ServerFrame},
+    relay::{Delivery, OnlineDelivery, RelayPush, RequestId, ServerFrame},
     request::Exporter,
     time::Timestamp,
 };
@@ -317,7 +317,15 @@ impl World {
                 Some(call) => Input::RelayReplied { call, result },
                 None => return,
             },
-            ServerFrame::Push(push) => Input::Pushed { link, push },
+            ServerFrame::Push(push) => {
+                let hash = match &push {
+                    RelayPush::Delivery(Delivery { envelope, .. })
+                    | RelayPush::OnlineDelivery(OnlineDelivery { envelope, .. }) => Some(*envelope.hash().as_bytes()),
+                    _ => None,
+                };
+                let _ = self.feed(device, Input::Pushed { link, push });
+                return hash.into_iter().for_each(|hash| self.watch_taken(device, hash));
+            }
         };
         let _ = self.feed(device, input);
     }

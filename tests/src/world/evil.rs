@@ -1,6 +1,6 @@
 //! Servers that lie, and what is watched of message keys.
 use waxwing_engine::{
-    Joining, Output,
+    Engine, Joining, Output,
     store::{Batch, Record, Table, Write},
 };
 use waxwing_wire::{
@@ -100,7 +100,7 @@ impl World {
         }
     }
 
-    /// Looks at which message key an envelope was sealed with, as only its recipient can; those of a device that is off later.
+    /// Notes an envelope whose message key is to be looked at, as only its recipient can.
     pub(super) fn watch(&mut self, put: &Put) {
         let hash = *put.envelope.hash().as_bytes();
         if let Some(recorded) = &mut self.recorded {
@@ -110,15 +110,23 @@ impl World {
         if !self.observer.is_new(hash) {
             return;
         }
-        self.unwatched.push((put.mailbox, put.envelope.as_bytes().to_vec(), hash));
-        self.watch_waiting();
+        self.unwatched.insert(hash, (put.mailbox, put.envelope.as_bytes().to_vec()));
     }
 
+    /// A device has taken an envelope: if it opened it, it knows the key, and nobody has to open it once more.
+    pub(super) fn watch_taken(&mut self, device: DeviceIndex, hash: [u8; 32]) {
+        let engine = self.devices[device.0].engine.as_mut();
+        let Some(name) = engine.and_then(Engine::take_key_name) else { return };
+        self.observer.sealed(name, hash);
+        self.unwatched.remove(&hash);
+    }
+
+    /// Looks at what no device has opened by now: it is on its way, or nobody takes it.
     pub(super) fn watch_waiting(&mut self) {
-        for (mailbox, envelope, hash) in std::mem::take(&mut self.unwatched) {
+        for (hash, (mailbox, envelope)) in std::mem::take(&mut self.unwatched) {
             let mut devices = self.devices.iter_mut().filter(|device| device.mailbox == mailbox);
             let Some(Device { engine: Some(engine), witness, .. }) = devices.next() else {
-                self.unwatched.push((mailbox, envelope, hash));
+                self.unwatched.insert(hash, (mailbox, envelope));
                 continue;
             };
             if let Some(name) = engine.message_key_name(&envelope, witness) {

@@ -91,7 +91,7 @@ pub struct World {
     /// The number of the last delivery that a test made up.
     injected: u64,
     /// Envelopes of devices that are off.
-    unwatched: Vec<(MailboxId, Vec<u8>, [u8; 32])>,
+    unwatched: BTreeMap<[u8; 32], (MailboxId, Vec<u8>)>,
     /// How many crashes, broken connections and so on there were: a test of bad weather says that there was some.
     pub faults: BTreeMap<&'static str, u64>,
 }
@@ -135,7 +135,7 @@ impl World {
             evil_relay: None,
             evil_keyserver: None,
             planted: None,
-            unwatched: Vec::new(),
+            unwatched: BTreeMap::new(),
             faults: BTreeMap::new(),
         }
     }

@@ -408,10 +408,10 @@ impl World {
     pub fn run_until(&mut self, most: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let end = self.now().saturating_add(most).0;
         let mut look_at = self.now().0;
-        loop {
+        let held = loop {
             if self.now().0 >= look_at {
                 if holds(self) {
-                    return true;
+                    break true;
                 }
                 look_at = self.now().0 + 500;
             }
@@ -419,10 +419,12 @@ impl World {
                 Some(time) if time <= end => self.step(),
                 _ => {
                     self.now.store(end, std::sync::atomic::Ordering::Relaxed);
-                    return holds(self);
+                    break holds(self);
                 }
             }
-        }
+        };
+        self.watch_waiting();
+        held
     }
 
     pub(super) fn run_until_ready(&mut self, device: DeviceIndex) {

@@ -68,6 +68,10 @@ impl Engine {
     }
 
     fn take_envelope(&mut self, envelope: &[u8], lane: u32, now: Timestamp, rng: &mut impl CryptoRng) {
+        #[cfg(feature = "conformance")]
+        {
+            self.opened = None;
+        }
         match self.open(envelope, lane, now, rng) {
             Outcome::Content { from, content, hash, encoded, lane } => {
                 self.read(from, *content, hash, &encoded, lane, now, rng);
@@ -131,7 +135,12 @@ impl Engine {
         // The next one of this device costs a third less.
         peer.found_identity(identity);
         self.agreements.keep(&self.own.identity, &identity);
-        let opened = match verified.decode_message() {
+        let message = verified.decode_message();
+        #[cfg(feature = "conformance")]
+        if let Ok(message) = &message {
+            self.opened = super::watch::key_name(&verified.sender().address, message);
+        }
+        let opened = match message {
             Ok(Message::Signal(message)) => {
                 let budget = &mut peer.budget;
                 match peer.session.open(&message, budget, rng) {
@@ -255,7 +264,12 @@ impl Engine {
         // That the key is the device's is found out below.
         let verified = inside.verify(&Trust::new([&key]), convert::time(now), own).ok()?;
         let sealed::Sender { address: claimed, identity_key, .. } = verified.sender().clone();
-        let Ok(Message::PreKey(message)) = verified.decode_message() else { return None };
+        let message = verified.decode_message().ok()?;
+        #[cfg(feature = "conformance")]
+        {
+            self.opened = super::watch::key_name(&claimed, &message);
+        }
+        let Message::PreKey(message) = message else { return None };
         if *message.identity_key() != identity_key {
             return None;
         }

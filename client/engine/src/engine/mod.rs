@@ -89,6 +89,9 @@ pub struct Engine {
     /// The newest time that is in the store.
     saved_time: Timestamp,
     stage: Stage,
+    /// What names the message key of the envelope that was taken last.
+    #[cfg(feature = "conformance")]
+    opened: Option<Vec<u8>>,
 }
 
 /// What can be chosen.
@@ -218,6 +221,8 @@ impl Engine {
             is_ready: false,
             skew: None,
             stage: Stage::new(),
+            #[cfg(feature = "conformance")]
+            opened: None,
         }
     }
 

@@ -2,7 +2,10 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use waxwing_protocol::sealed::{Agreements, Message, OwnDevice, SealedMessage, Trust};
+use waxwing_protocol::{
+    DeviceAddress,
+    sealed::{Agreements, Message, OwnDevice, SealedMessage, Trust},
+};
 use waxwing_wire::time::Timestamp;
 
 use super::Engine;
@@ -43,13 +46,23 @@ impl Engine {
         };
         let verified = inside.verify(trust, convert::time(Timestamp(0)), own).ok()?;
         trust.remember(verified.certificate());
-        let message = match verified.decode_message().ok()? {
-            Message::Signal(message) => message,
-            Message::PreKey(first) => first.message().clone(),
-            _ => return None,
-        };
-        let sender = format!("{:?}", claims.address);
-        let parts = [sender.as_bytes(), &message.ratchet_key().ok()?.to_bytes(), &message.counter().to_be_bytes()];
-        Some(parts.concat())
+        key_name(&claims.address, &verified.decode_message().ok()?)
     }
+
+    /// As [`Self::message_key_name`], of the envelope that was taken last, if it was opened as far as that: it costs nothing more. Asked once.
+    #[must_use]
+    pub fn take_key_name(&mut self) -> Option<Vec<u8>> {
+        self.opened.take()
+    }
+}
+
+pub(super) fn key_name(sender: &DeviceAddress, message: &Message) -> Option<Vec<u8>> {
+    let message = match message {
+        Message::Signal(message) => message,
+        Message::PreKey(first) => first.message(),
+        _ => return None,
+    };
+    let sender = format!("{sender:?}");
+    let parts = [sender.as_bytes(), &message.ratchet_key().ok()?.to_bytes(), &message.counter().to_be_bytes()];
+    Some(parts.concat())
 }
