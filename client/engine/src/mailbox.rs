@@ -41,6 +41,8 @@ const MOST_TOKENS: usize = 8;
 
 pub(crate) struct Mailbox {
     owner: OwnerKey,
+    /// What the owner key makes it; asked for with every input.
+    id: MailboxId,
     /// Of the capability that the account's root derives (spec §11.2.5).
     close_hash: [u8; 32],
     created: bool,
@@ -49,6 +51,8 @@ pub(crate) struct Mailbox {
     /// What the relay has for contacts: the hash of the key that was last given to it.
     contacts_hash: Vec<u8>,
     tokens: Vec<Token>,
+    /// In memory: the secret for contacts and the hash that it makes, which is compared with every input.
+    hashed: Option<(DeliverySecret, LaneHash)>,
     // In memory only: what the connection has come to.
     authenticated: bool,
     /// Up to which number something waited when it subscribed.
@@ -92,14 +96,16 @@ impl Token {
 }
 
 impl Mailbox {
-    pub(crate) const fn new(owner: OwnerKey, close_hash: [u8; 32]) -> Self {
+    pub(crate) fn new(owner: OwnerKey, close_hash: [u8; 32]) -> Self {
         Self {
+            id: owner.mailbox(),
             owner,
             close_hash,
             created: false,
             lanes: [0; 3],
             contacts_hash: Vec::new(),
             tokens: Vec::new(),
+            hashed: None,
             authenticated: false,
             subscribed: None,
             backlog_ended: None,
@@ -115,8 +121,8 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn id(&self) -> MailboxId {
-        self.owner.mailbox()
+    pub(crate) const fn id(&self) -> MailboxId {
+        self.id
     }
 
     /// Whether others can put into it: it and its lanes are there.
@@ -267,7 +273,14 @@ impl Mailbox {
 
     /// The account has another secret for contacts: the old one ends, at the strangers' share until then (FLOWS g).
     fn rotate(&mut self, own: &Own, link: Link, links: &mut Links<Task>, now: Timestamp, stage: &mut Stage) {
-        let hash = self.contacts_hash(own);
+        let hash = match &self.hashed {
+            Some((secret, hash)) if *secret == own.contacts_secret => *hash,
+            _ => {
+                let hash = self.contacts_hash(own);
+                self.hashed = Some((DeliverySecret::from_bytes(own.contacts_secret.expose()), hash));
+                hash
+            }
+        };
         let [contacts, ..] = self.lanes;
         if self.contacts_hash != hash.as_bytes() && links.is_due(&Task::RotateLane, now) {
             let old_ends = now.saturating_add(times::OLD_SECRET);
