@@ -1,5 +1,8 @@
 //! What somebody sees who sees everything that travels.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash as _, Hasher},
+};
 
 use waxwing_engine::{Link, Purpose};
 use waxwing_wire::{
@@ -14,7 +17,7 @@ use waxwing_wire::{
 use super::DeviceIndex;
 
 /// Something that a device asked of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Observed {
     /// When.
     pub at: Timestamp,
@@ -27,7 +30,7 @@ pub struct Observed {
 }
 
 /// What was asked.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum What {
     /// A put.
     Put {
@@ -82,7 +85,21 @@ pub(super) struct Observer {
     pub(super) reused_keys: u64,
     /// Servers that were contacted because of somebody who is not wanted.
     pub(super) rash: Vec<String>,
-    trace: Vec<u8>,
+    trace: Trace,
+}
+
+/// Everything that was asked, as bytes: two worlds that went the same way have the same.
+#[derive(Default)]
+struct Trace(Vec<u8>);
+
+impl Hasher for Trace {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 impl Observer {
@@ -154,12 +171,12 @@ impl Observer {
     }
 
     fn note(&mut self, observed: Observed) {
-        self.trace.extend_from_slice(format!("{observed:?}").as_bytes());
+        observed.hash(&mut self.trace);
         self.all.push(observed);
     }
 
     pub(super) fn trace(&self) -> [u8; 32] {
         use sha2::Digest as _;
-        sha2::Sha256::digest(&self.trace).into()
+        sha2::Sha256::digest(&self.trace.0).into()
     }
 }
