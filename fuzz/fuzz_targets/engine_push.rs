@@ -11,12 +11,14 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use waxwing_engine::{
-    CallId, Engine, Input, Link, Output, Purpose,
+    CallId, Command, Engine, Input, Link, Output, Purpose,
     store::{MemoryStore, Table},
 };
 use waxwing_wire::{
+    frame::ErrorCode,
     id::{AccountId, DeliveryId},
     keyserver::Reply,
+    name::Name,
     padding::{Envelope, EnvelopeSize},
     pow::Nonce,
     relay::{Delivery, LaneNumber, RelayPush, Sequence, ServerFrame},
@@ -30,6 +32,12 @@ struct Scene {
     letters: Vec<Letter>,
     alice: AccountId,
     owner: Link,
+    keyserver: [u8; 32],
+}
+
+/// That Bob asks for, and looks for.
+fn name() -> Name {
+    "somebody".parse().expect("a name")
 }
 
 const TEXTS: [&str; 2] = ["one", "two"];
@@ -41,8 +49,13 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
     for text in TEXTS {
         town.say(0, bob, text);
     }
+    town.out_of_reach = Some(|purpose| matches!(purpose, Purpose::Name(_)));
+    town.keyserver.refusals = [ErrorCode::Overloaded].into();
+    town.command(1, Command::ClaimName { name: name(), listed: true, admission: None });
+    town.command(1, Command::AddByName { name: name(), server: None });
+    let keyserver = *town.keyserver_address.key().as_bytes();
     let (owner, _) = town.residents[1].subscribed.expect("Bob's mailbox is subscribed to");
-    Scene { store: town.residents[1].store.clone(), letters: town.waiting(1).clone(), alice, owner }
+    Scene { store: town.residents[1].store.clone(), letters: town.waiting(1).clone(), alice, owner, keyserver }
 });
 
 /// Takes the input apart; zeros when it is used up.
@@ -68,14 +81,15 @@ impl Bytes<'_> {
 }
 
 fn link(input: &mut Bytes<'_>) -> Link {
-    let purpose = match input.byte() % 6 {
-        0 => Purpose::Conversation(SCENE.alice),
-        1 => Purpose::Receipts(SCENE.alice),
-        2 => Purpose::Directory(SCENE.alice),
-        3 => Purpose::OwnDirectory,
+    let (server, purpose) = match input.byte() % 7 {
+        0 => (SCENE.owner.server, Purpose::Conversation(SCENE.alice)),
+        1 => (SCENE.owner.server, Purpose::Receipts(SCENE.alice)),
+        2 => (SCENE.keyserver, Purpose::Directory(SCENE.alice)),
+        3 => (SCENE.keyserver, Purpose::OwnDirectory),
+        4 => (SCENE.keyserver, Purpose::Name(name())),
         _ => return SCENE.owner,
     };
-    Link { server: SCENE.owner.server, purpose }
+    Link { server, purpose }
 }
 
 fn envelope(input: &mut Bytes<'_>) -> Envelope {
