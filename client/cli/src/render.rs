@@ -8,9 +8,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     api::{
         AddAnswer, ByName, Contact, ContactAnswer, ContactsAnswer, DoctorAnswer, Done, EventsAnswer, ExportAnswer,
-        IdentityLogAnswer, InviteAnswer, LinksAnswer, ListAnswer, Message, MessagesAnswer, NameAnswer, NamesAnswer,
-        OwnName, ReceiveAnswer, Render, SearchAnswer, SendAnswer, StatusAnswer, SubscribeAnswer, VerifyAnswer, Who,
-        WhoamiAnswer,
+        IdentityLogAnswer, InviteAnswer, LinksAnswer, ListAnswer, LookingFor, Message, MessagesAnswer, NameAnswer,
+        NamesAnswer, OwnName, ReceiveAnswer, Render, SearchAnswer, SendAnswer, StatusAnswer, SubscribeAnswer,
+        VerifyAnswer, Who, WhoamiAnswer,
     },
     qr, text,
 };
@@ -155,6 +155,9 @@ impl Render for StatusAnswer {
             let next = waiting.next_try.map(|at| format!(", next try {}", screen.time(at))).unwrap_or_default();
             let line = format!("queued for {}: {}{next}", who(&waiting.conversation), text::inline(&waiting.text));
             screen.line(&line);
+        }
+        for LookingFor { name, since, .. } in &self.looking_for {
+            screen.line(&format!("looking for {} since {}", text::inline(name), screen.time(*since)));
         }
         for connection in &self.connections {
             let contact = connection.contact.as_ref().map(|contact| format!(" for {}", who(contact)));

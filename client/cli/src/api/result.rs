@@ -35,6 +35,9 @@ answers! {
         contacts: u64,
         /// Messages that are not at their relays yet.
         waiting: Vec<WaitingMessage>,
+        /// Names that are being looked for.
+        #[serde(default)]
+        looking_for: Vec<LookingFor>,
         /// Connections.
         connections: Vec<Connection>,
         /// The newest event.
@@ -53,6 +56,16 @@ answers! {
         text: String,
         /// When something is tried next.
         next_try: Option<u64>,
+    }
+
+    /// A name that is being looked for.
+    LookingFor {
+        /// The name.
+        name: String,
+        /// At which key server: its address.
+        server: String,
+        /// Since when; after a day it is given up.
+        since: u64,
     }
 
     /// A connection.

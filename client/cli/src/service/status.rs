@@ -7,8 +7,8 @@ use waxwing_wire::content::Standing;
 
 use super::{Service, view::Names, wait};
 use crate::api::{
-    ApiError, Call, Code, Connection, DaemonStop, Done, OwnDevice, Status, StatusAnswer, WaitingMessage, Whoami,
-    WhoamiAnswer,
+    ApiError, Call, Code, Connection, DaemonStop, Done, LookingFor, OwnDevice, Status, StatusAnswer, WaitingMessage,
+    Whoami, WhoamiAnswer,
 };
 
 impl Call for Status {
@@ -25,6 +25,12 @@ impl Call for Status {
             text: wait::words(waiting.reason).into(),
             next_try: waiting.next_try.map(|at| at.0),
         });
+        let searches = service.client.look(Engine::searches).await?;
+        let searches = searches.into_iter().map(|search| LookingFor {
+            name: search.name.to_string(),
+            server: search.server.to_string(),
+            since: search.since.0,
+        });
         let standing = |wanted: &[Standing]| views.iter().filter(|view| wanted.contains(&view.standing)).count();
         let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
         Ok(StatusAnswer {
@@ -36,6 +42,7 @@ impl Call for Status {
             requests: count(standing(&[Standing::Asking])),
             contacts: count(standing(&[Standing::Added, Standing::Accepted])),
             waiting: waiting.collect(),
+            looking_for: searches.collect(),
             connections: service.connections(&names).await?,
             cursor: condition.newest.0,
         })

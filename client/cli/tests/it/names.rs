@@ -59,6 +59,12 @@ fn a_name_at_a_server_that_does_not_answer_is_looked_for_later() {
     let servers = servers.pause();
     let (name, text) = alice.asks(&["add", &address, "--wait", "0"]).error(3);
     assert!(name == "not_connected" && text.contains("is looked for"), "{name}: {text}");
+    let status = alice.asks(&["status"]).json();
+    assert_eq!(
+        (&status["looking_for"][0]["name"], status["looking_for"].as_array().map(Vec::len)),
+        (&"bob".into(), Some(1))
+    );
+    assert!(alice.does(&["status"]).out.contains("looking for bob since "));
     let _servers = servers.go_on(&["--open"]);
     let _daemon = alice.daemon();
     alice.waits_for(&["contact", "list"], |answer| answer["contacts"][0]["name"] == "bob");
