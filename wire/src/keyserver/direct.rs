@@ -154,6 +154,7 @@ const LAST_RESORT: u8 = key(5, VARINT);
 const MOST_HEAD: usize = 12;
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a panic is the report")]
 mod tests {
     use alloc::vec;
 
