@@ -1,7 +1,8 @@
 //! What a key server does over QUIC on loopback, beside a bare echo with the same provider and frames, interleaved in one run.
 //!
 //! `cargo bench --workspace --bench keyserver`; `WAXWING_ROUNDS` (5), `WAXWING_SECONDS` of uploads (2), `WAXWING_ACCOUNTS` (the many;
-//! 50,000), `WAXWING_COPY` (where to leave their database). Figures are the machine's, generator included: ratios carry over
+//! 50,000), `WAXWING_COPY` (where to leave their database). `WAXWING_PART` (`one-time`, `last-resort` or `echo`) does nothing else, for
+//! profiles; `WAXWING_APART=1` gives servers threads of their own. Figures are the machine's, generator included: ratios carry over
 //! (keyserver/BENCHMARKS.md).
 #![allow(
     clippy::unwrap_used,
@@ -99,6 +100,39 @@ fn listen() -> (Arc<Listener>, ServerAddress) {
     let address = ServerAddress::new(*listener.key(), vec![host]).unwrap();
     (Arc::new(listener), address)
 }
+
+/// Where servers run: with the generator, or, so that a profile and the clocks of threads tell them apart, on threads of their own.
+struct Serving(Option<tokio::runtime::Runtime>);
+
+impl Serving {
+    fn new(apart: bool) -> Self {
+        let threads = || {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2).thread_name(SERVING).enable_all().build().unwrap()
+        };
+        Self(apart.then(threads))
+    }
+
+    /// What `work` spawns runs there; it itself runs here.
+    async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let _entered = self.0.as_ref().map(tokio::runtime::Runtime::enter);
+        work.await
+    }
+}
+
+/// Processor time of the server's threads so far, SQLite's among them, in seconds.
+fn served() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+        let serves = name.trim_end() == SERVING || name.starts_with("sqlx-sqlite") || name.starts_with("sqlite-");
+        let clock = std::fs::read_to_string(thread.path().join("schedstat")).ok().filter(|_| serves)?;
+        clock.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
+}
+
+const SERVING: &str = "serving";
 
 async fn place(accounts: u64, one_time: u32, newcomers: u64) -> Place {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -299,6 +333,31 @@ async fn uploads(place: &Place, time: Duration) -> (f64, f64) {
     (done as f64 * 60.0 / begun.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64() * 1e3 / done.max(1) as f64)
 }
 
+/// One part alone, round after round: for a profile, and for what of it is the server's.
+async fn one_part(part: &str, rounds: u64, stocked: &Arc<Place>, few: &Arc<Place>, echo: (&ServerAddress, usize)) {
+    println!("begins");
+    for _ in 0..rounds {
+        let (begun, before) = (Instant::now(), served());
+        let (count, work): (u64, futures_util::future::BoxFuture<'_, ()>) = match part {
+            "one-time" => (FETCHES, Box::pin(async { drop(fetches(stocked, BUSY, FETCHES, Expect::OneTime).await) })),
+            "last-resort" => (FETCHES, Box::pin(async { drop(fetches(few, BUSY, FETCHES, Expect::LastResort).await) })),
+            "echo" => (
+                3 * FETCHES,
+                Box::pin(async {
+                    let _ = echoes(echo.0, echo.1, BUSY, 3 * FETCHES).await;
+                }),
+            ),
+            _ => panic!("one-time, last-resort or echo"),
+        };
+        let ((), all) = timed(count, work).await;
+        let (took, server) = (begun.elapsed().as_secs_f64(), (served() - before) * 1e6 / count as f64);
+        println!(
+            "{part}: {:.0} a second, {all:.0} µs of processor time each, {server:.0} µs of it on the server's own threads",
+            count as f64 / took
+        );
+    }
+}
+
 /// Owners that one connection uploads for in a round, four batches each.
 const NEWCOMERS_EACH: usize = 60;
 
@@ -313,18 +372,24 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (rounds, seconds) = (variable("WAXWING_ROUNDS", 5), variable("WAXWING_SECONDS", 2));
     let many = variable("WAXWING_ACCOUNTS", 50_000);
+    let part = std::env::var("WAXWING_PART").ok();
+    let serving = Serving::new(variable("WAXWING_APART", 0) == 1);
     runtime.block_on(async {
         let time = Duration::from_secs(seconds);
-        let (listener, echo_address) = listen();
-        tokio::spawn(async move { echo::serve(&listener, echo::Answer::First(12)).await });
-        let stock = u32::try_from((rounds * (FETCHES + TIMED)).div_ceil(STOCKED)).unwrap();
+        let echo_address = serving.run(async {
+            let (listener, address) = listen();
+            tokio::spawn(async move { echo::serve(&listener, echo::Answer::First(12)).await });
+            address
+        });
+        let echo_address = echo_address.await;
+        let rounds_that_take = if part.as_deref().is_some_and(|part| part != "one-time") { 0 } else { rounds };
+        let stock = u32::try_from((rounds_that_take * (FETCHES + TIMED)).div_ceil(STOCKED)).unwrap();
         assert!(stock <= 200, "no device may have keys for so many rounds");
         let begun = Instant::now();
-        let stocked = Arc::new(place(STOCKED, stock, rounds * 4 * 60).await);
-        let few = Arc::new(place(500, 0, 0).await);
+        let newcomers = if part.is_some() { 0 } else { rounds * 4 * 60 };
+        let stocked = Arc::new(serving.run(place(STOCKED, stock, newcomers)).await);
+        let few = Arc::new(serving.run(place(500, 0, 0)).await);
         println!("made 500 accounts twice in {:.0?}", begun.elapsed());
-        let crowd = Arc::new(place(many, 1, 0).await);
-        println!("made {many} accounts in all in {:.0?}", begun.elapsed());
         let bytes = {
             let (_client, connection) = connect(&few.address).await;
             let fetch = FetchBundles::new(few.accounts[0], vec![]).unwrap();
@@ -340,6 +405,11 @@ fn main() {
             .unwrap()
             .len()
         };
+        if let Some(part) = part {
+            return one_part(&part, rounds, &stocked, &few, (&echo_address, bytes)).await;
+        }
+        let crowd = Arc::new(serving.run(place(many, 1, 0)).await);
+        println!("made {many} accounts in all in {:.0?}", begun.elapsed());
         let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
         let mut note = |name: &'static str, figure: f64| match rows.iter_mut().find(|(known, _)| *known == name) {
             Some((_, figures)) => figures.push(figure),

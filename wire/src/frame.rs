@@ -174,10 +174,19 @@ impl FrameEncoder {
     /// # Errors
     /// [`FrameError`]: the payload is empty or above the ceiling; nothing was appended.
     pub fn push(&mut self, payload: &[u8]) -> Result<(), FrameError> {
-        let length = u32::try_from(payload.len()).map_err(|_| FrameError::TooLong { length: u32::MAX })?;
+        self.push_length(payload.len())?;
+        self.buffer.extend_from_slice(payload);
+        Ok(())
+    }
+
+    /// Appends the beginning of a frame whose payload is written apart, right after this.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_length(&mut self, payload: usize) -> Result<(), FrameError> {
+        let length = u32::try_from(payload).map_err(|_| FrameError::TooLong { length: u32::MAX })?;
         self.ceiling.admits(length)?;
         self.buffer.extend_from_slice(&length.to_be_bytes());
-        self.buffer.extend_from_slice(payload);
         Ok(())
     }
 

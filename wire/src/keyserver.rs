@@ -19,6 +19,7 @@ use crate::{
 
 mod account;
 mod device;
+mod direct;
 mod name;
 mod prekeys;
 mod verify;
@@ -105,6 +106,11 @@ impl Reply {
     /// # Errors
     /// [`EncodeError`]: a part is longer than its ceiling.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        if let Ok(KeyserverReply::Bundles(bundles)) = &self.result
+            && let Some(bytes) = direct::encode(self.id, bundles)
+        {
+            return Ok(bytes);
+        }
         message::encode::<proto::Reply, Self>(self)
     }
 
@@ -113,7 +119,7 @@ impl Reply {
     /// # Errors
     /// [`DecodeError`], naming the rule that is broken.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        message::decode::<proto::Reply, Self>(bytes)
+        direct::decode(bytes).unwrap_or_else(|| message::decode::<proto::Reply, Self>(bytes))
     }
 }
 

@@ -126,7 +126,7 @@ impl<'c, S: Store> Served<'c, S> {
             tracing::error!("an answer cannot be encoded");
             return Err(Gone);
         };
-        self.sender.send(&payload).await.map_err(|_| Gone)
+        self.sender.send_owned(payload).await.map_err(|_| Gone)
     }
 }
 

@@ -15,6 +15,7 @@ mod asking;
 mod attacks;
 mod conformance;
 mod malicious;
+mod migration;
 mod people;
 mod process;
 mod properties;

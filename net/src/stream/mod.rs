@@ -15,6 +15,7 @@ use crate::CloseCode;
 
 mod blob;
 mod link;
+mod queue;
 mod read;
 mod write;
 

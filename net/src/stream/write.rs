@@ -17,9 +17,9 @@ use bytes::Bytes;
 use quinn::{SendStream, StoppedError, WriteError};
 use thiserror::Error;
 use tokio::sync::Notify;
-use waxwing_wire::frame::{Ceiling, FrameEncoder, FrameError, StreamKind};
+use waxwing_wire::frame::{Ceiling, FrameError, StreamKind};
 
-use super::{Link, priority};
+use super::{Link, priority, queue::Queue};
 use crate::{CloseCode, Ended};
 
 /// Queues frames on a stream. Clones share one queue; when the last one is gone, what waits is sent and the stream finished.
@@ -31,7 +31,7 @@ impl FrameSender {
         // A stream that is over already says so at the first write.
         let _ = send.set_priority(priority(kind));
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { encoder: FrameEncoder::new(ceiling), writing: false, end: None }),
+            state: Mutex::new(State { frames: Queue::new(ceiling), writing: false, end: None }),
             queue: link.queue,
             work: Notify::new(),
             room: Notify::new(),
@@ -53,10 +53,23 @@ impl FrameSender {
     /// # Errors
     /// [`SendError`]; the frame was not queued.
     pub async fn send(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.when_there_is_room(|| self.try_send(payload)).await
+    }
+
+    /// As [`Self::send`], without a copy of a long payload.
+    ///
+    /// # Errors
+    /// [`SendError`]; the frame was not queued.
+    pub async fn send_owned(&self, payload: Vec<u8>) -> Result<(), SendError> {
+        let payload = Bytes::from(payload);
+        self.when_there_is_room(|| self.queue(payload.len(), |frames| frames.push_owned(payload.clone()))).await
+    }
+
+    async fn when_there_is_room(&self, queue: impl Fn() -> Result<(), TrySendError>) -> Result<(), SendError> {
         loop {
             let mut room = std::pin::pin!(self.0.shared.room.notified());
             room.as_mut().enable();
-            match self.try_send(payload) {
+            match queue() {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full) => room.await,
                 Err(TrySendError::Send(error)) => return Err(error),
@@ -69,17 +82,25 @@ impl FrameSender {
     /// # Errors
     /// [`TrySendError::Full`] while too much is queued; else as [`Self::send`]. The frame was not queued.
     pub fn try_send(&self, payload: &[u8]) -> Result<(), TrySendError> {
+        self.queue(payload.len(), |frames| frames.push(payload))
+    }
+
+    fn queue(
+        &self,
+        length: usize,
+        push: impl FnOnce(&mut Queue) -> Result<(), FrameError>,
+    ) -> Result<(), TrySendError> {
         let shared = &self.0.shared;
         let mut state = shared.lock();
         if let Some(end) = &state.end {
             return Err(end.error().into());
         }
         // One frame may always wait, however long it is.
-        let waiting = state.encoder.bytes().len();
-        if waiting > 0 && waiting.saturating_add(payload.len()) > shared.queue {
+        let waiting = state.frames.bytes();
+        if waiting > 0 && waiting.saturating_add(length) > shared.queue {
             return Err(TrySendError::Full);
         }
-        state.encoder.push(payload).map_err(SendError::Frame)?;
+        push(&mut state.frames).map_err(SendError::Frame)?;
         drop(state);
         shared.work.notify_one();
         Ok(())
@@ -97,7 +118,7 @@ impl FrameSender {
                 let state = self.0.shared.lock();
                 match &state.end {
                     Some(End::Finishing | End::Finished) | None => {
-                        if state.encoder.bytes().is_empty() && !state.writing {
+                        if state.frames.is_empty() && !state.writing {
                             return Ok(());
                         }
                     }
@@ -136,7 +157,7 @@ impl FrameSender {
     /// Bytes that are queued and not yet taken by the writer.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.0.shared.lock().encoder.bytes().len()
+        self.0.shared.lock().frames.bytes()
     }
 
     pub(super) fn aborter(&self) -> Aborter {
@@ -239,7 +260,7 @@ struct Shared {
 }
 
 struct State {
-    encoder: FrameEncoder,
+    frames: Queue,
     writing: bool,
     end: Option<End>,
 }
@@ -287,7 +308,7 @@ impl Shared {
         if matches!(state.end, None | Some(End::Finishing)) {
             state.end = Some(end);
             // What waits goes nowhere.
-            drop(state.encoder.take());
+            drop(state.frames.take());
         }
         state.writing = false;
         drop(state);
@@ -302,7 +323,7 @@ impl fmt::Debug for Shared {
 }
 
 enum Next {
-    Write(Bytes),
+    Write(Vec<Bytes>),
     Finish,
     Abort(CloseCode),
     Stop,
@@ -320,9 +341,9 @@ async fn write(shared: &Shared, mut send: SendStream) {
     loop {
         match next(shared) {
             Next::Wait => shared.work.notified().await,
-            Next::Write(bytes) => {
+            Next::Write(pieces) => {
                 // The permit of a frame that was queued meanwhile wakes the select early; nothing is lost by looking again.
-                if let Err(end) = write_all(shared, &mut send, bytes).await {
+                if let Err(end) = write_all(shared, &mut send, pieces).await {
                     return give_up(shared, &mut send, end);
                 }
                 shared.lock().writing = false;
@@ -351,18 +372,17 @@ fn next(shared: &Shared) -> Next {
         Some(End::Failed(_) | End::Finished) => return Next::Stop,
         Some(End::Finishing) | None => {}
     }
-    if !state.encoder.bytes().is_empty() {
+    if !state.frames.is_empty() {
         state.writing = true;
-        let bytes = state.encoder.take();
+        let pieces = state.frames.take();
         drop(state);
         shared.room.notify_waiters();
-        return Next::Write(Bytes::from(bytes));
+        return Next::Write(pieces);
     }
     if state.end.is_some() { Next::Finish } else { Next::Wait }
 }
 
-async fn write_all(shared: &Shared, send: &mut SendStream, bytes: Bytes) -> Result<(), End> {
-    let mut pieces = [bytes];
+async fn write_all(shared: &Shared, send: &mut SendStream, mut pieces: Vec<Bytes>) -> Result<(), End> {
     let mut writing = std::pin::pin!(send.write_all_chunks(&mut pieces));
     loop {
         tokio::select! {

@@ -32,16 +32,18 @@ where
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| broken)?;
     let (message, zeros) = rest.split_at_checked(length).ok_or(broken)?;
     let expected = size_for(length.saturating_add(PREFIX), sizes);
-    if expected != Some(part.len()) || zeros.iter().any(|byte| *byte != 0) {
+    // All of them at once: looked at one by one, they take as long as the message.
+    if expected != Some(part.len()) || zeros.iter().fold(0, |any, byte| any | byte) != 0 {
         return Err(broken);
     }
     T::from_wire(canonical::decode::<P>(message, Mode::Strict)?)
 }
 
-fn size_for(used: usize, sizes: &[usize]) -> Option<usize> {
+pub(crate) fn size_for(used: usize, sizes: &[usize]) -> Option<usize> {
     sizes.iter().copied().find(|size| *size >= used)
 }
 
-const PREFIX: usize = 4;
+/// Bytes of the length.
+pub(crate) const PREFIX: usize = 4;
 /// Above every ceiling.
 const TOO_LONG: usize = 1 << 20;

@@ -204,6 +204,7 @@ async fn forget(connection: &mut SqliteConnection, device: DeviceRow) -> Result<
     let prekeys = sqlx::query("DELETE FROM prekey WHERE number BETWEEN ? AND ?");
     prekeys.bind(device.first_prekey()).bind(device.last_prekey()).execute(&mut *connection).await?;
     for delete in [
+        "DELETE FROM signed_prekey WHERE device = ?",
         "DELETE FROM prekey_id WHERE device = ?",
         "DELETE FROM reach WHERE device = ?",
         "DELETE FROM device WHERE number = ?",

@@ -1,273 +1,206 @@
-//! Handing out prekeys, many fetches at once. Implements spec/19-keyserver.md §19.6.4.
+//! Handing out prekeys. Implements spec/19-keyserver.md §19.6.4.
 //!
 //! ```text
-//! accounts of all fetches ─▶ their devices ─▶ decide, fetch by fetch ─▶ counters of devices ─▶ bodies
+//! account ─▶ its devices ─▶ decide ─▶ counters of devices ─▶ bodies        fetch by fetch, in the caller's transaction
 //! ```
-//! Invariants: a key is handed out by moving its device's counter, in the transaction that read the counter; the same few
-//! statements serve one fetch and a thousand. The body of a key that was handed out stays until the device's next upload
-//! sweeps it away, so that a fetch writes one small row for each device and nothing else.
-use std::collections::{HashMap, HashSet};
-
-use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::oneshot;
-use waxwing_wire::{
-    id::{AccountId, DeviceId},
-    keyserver::{AccountObjects, Bundle, Bundles},
-};
+//! Invariants: a key is handed out by moving its device's counter, in the transaction that read the counter. The body of a key
+//! that was handed out stays until the device's next upload sweeps it away, so that a fetch writes one small row for each
+//! device and nothing else. The one-time keys that are handed out together are neighbours.
+//! Here SQLite is called directly and not through another thread: a fetch reads ten rows, and each that crosses costs more
+//! than finding it.
+use rusqlite::{Connection, Error, Row, Statement};
+use waxwing_wire::id::{AccountId, DeviceId};
 
 use super::{
-    number::{AccountRow, DeviceRow, Slot, damaged, json},
-    packed::{Packed as _, Unreadable},
-    writer::FetchJob,
+    found::{Bytes, Found, FoundBundle, Piece},
+    number::{AccountRow, DeviceRow, Slot},
 };
-use crate::store::{BundlesError, Take};
+use crate::store::{BundlesError, Take, Unavailable};
 
-type Answer = (oneshot::Sender<Result<Bundles, BundlesError>>, Result<Bundles, BundlesError>);
-
-/// Tells everybody; only after the commit.
-pub(super) fn answer(answers: Vec<Answer>) {
-    for (to, result) in answers {
-        // Whoever went away has lost the keys that were meant for them.
-        let _ = to.send(result);
-    }
+/// Whose bundles, and whether keys are used up for them.
+pub(super) struct Wanted {
+    pub(super) account: AccountId,
+    /// Empty: all.
+    pub(super) devices: Vec<DeviceId>,
+    pub(super) take: Take,
 }
 
-/// Decides and reads all of `jobs` within the caller's transaction.
-pub(super) async fn fetch(connection: &mut SqliteConnection, jobs: Vec<FetchJob>) -> Result<Vec<Answer>, sqlx::Error> {
-    let accounts = accounts(connection, &jobs).await?;
-    let mut devices = devices(connection, accounts.values()).await?;
-    let mut moved = HashSet::new();
-    let planned: Vec<_> = jobs.iter().map(|job| plan(job, &accounts, &mut devices, &mut moved)).collect();
-    move_counters(connection, &devices, &moved).await?;
-    let bodies = bodies(connection, &planned).await?;
-    let results = planned.into_iter().map(|plan| plan.and_then(|plan| plan.fill(&bodies)));
-    Ok(jobs.into_iter().map(|job| job.answer).zip(results).collect())
-}
-
-/// Reads one fetch that uses nothing up: in a transaction of its own, so that manifest and bundles are from one point in time.
-pub(super) async fn look(connection: &mut SqliteConnection, job: FetchJob) -> Result<Vec<Answer>, sqlx::Error> {
-    let mut snapshot = connection.begin().await?;
-    let answers = fetch(&mut snapshot, vec![job]).await?;
-    snapshot.commit().await?;
-    Ok(answers)
+/// What fetches are made of, prepared once for a connection.
+pub(super) struct Statements<'c> {
+    account: Statement<'c>,
+    devices: Statement<'c>,
+    advance: Statement<'c>,
+    bodies: Statement<'c>,
 }
 
 struct Account {
     row: AccountRow,
     is_final: bool,
-    objects: AccountObjects,
+    recovery_key: [u8; 32],
+    statement: Piece,
+    manifest: Piece,
 }
 
-async fn accounts(
-    connection: &mut SqliteConnection,
-    jobs: &[FetchJob],
-) -> Result<HashMap<AccountId, Account>, sqlx::Error> {
-    let wanted: HashSet<_> = jobs.iter().map(|job| job.account).collect();
-    let mut list = String::with_capacity(wanted.len().saturating_mul(67).saturating_add(2));
-    for account in wanted {
-        list.push_str(if list.is_empty() { "[\"" } else { ",\"" });
-        account.as_bytes().iter().for_each(|byte| {
-            use std::fmt::Write as _;
-            let _ = write!(list, "{byte:02x}");
-        });
-        list.push('"');
-    }
-    list.push(']');
-    let row = sqlx::query(ACCOUNTS).bind(list).fetch_one(connection).await?;
-    let [number, is_final, statement, manifest] = [0, 1, 2, 3].map(|column| row.numbers(column));
-    let (mut number, mut is_final, mut statement, mut manifest) = (number?, is_final?, statement?, manifest?);
-    let mut bytes = row.pieces(4)?;
-    let mut accounts = HashMap::with_capacity(jobs.len());
-    while let Some(row) = number.next()? {
-        let id = AccountId::from_bytes(bytes.fixed()?);
-        let objects = AccountObjects {
-            recovery_key: bytes.fixed()?,
-            statement: bytes.piece(statement.one()?)?,
-            manifest: bytes.piece(manifest.one()?)?,
-        };
-        accounts.insert(id, Account { row: AccountRow(row), is_final: is_final.one()? != 0, objects });
-    }
-    Ok(accounts)
-}
-
-/// A device as it stands while fetches are decided.
+/// A device as it stands before a fetch.
 struct Device {
     row: DeviceRow,
     id: DeviceId,
-    has_signed: bool,
+    signed: Option<Piece>,
     has_last_resort: bool,
     one_time: (i64, i64),
     kyber: (i64, i64),
 }
 
-async fn devices(
-    connection: &mut SqliteConnection,
-    accounts: impl Iterator<Item = &Account>,
-) -> Result<HashMap<AccountRow, Vec<Device>>, sqlx::Error> {
-    let list = json(accounts.filter(|account| !account.is_final).map(|account| account.row.0));
-    let row = sqlx::query(DEVICES).bind(list).fetch_one(connection).await?;
-    // A number in each row of the table; nine for each device.
-    let mut numbers = row.numbers(0)?;
-    let mut devices: HashMap<AccountRow, Vec<Device>> = HashMap::new();
-    while let Some(account) = numbers.next()? {
-        devices.entry(AccountRow(account)).or_default().push(Device {
-            row: DeviceRow(numbers.one()?),
-            id: u32::try_from(numbers.one()?)
-                .ok()
-                .and_then(|id| DeviceId::try_from(id).ok())
-                .ok_or_else(|| damaged(0, Unreadable))?,
-            has_signed: numbers.one()? != 0,
-            has_last_resort: numbers.one()? != 0,
-            one_time: (numbers.one()?, numbers.one()?),
-            kyber: (numbers.one()?, numbers.one()?),
-        });
-    }
-    devices.values_mut().for_each(|devices| devices.sort_unstable_by_key(|device| device.id));
-    Ok(devices)
-}
-
-/// What a fetch gets, as numbers of prekeys.
+/// Which keys of a device a fetch gets.
 struct Plan {
-    account: AccountObjects,
-    bundles: Vec<PlannedBundle>,
-}
-
-struct PlannedBundle {
+    row: DeviceRow,
     device: DeviceId,
-    signed: i64,
+    signed: Piece,
     one_time: Option<i64>,
-    kyber: i64,
-    last_resort: bool,
+    /// None: the last resort.
+    kyber: Option<i64>,
+    /// Where its counters stand after that.
+    next: (i64, i64),
 }
 
-fn plan(
-    job: &FetchJob,
-    accounts: &HashMap<AccountId, Account>,
-    devices: &mut HashMap<AccountRow, Vec<Device>>,
-    moved: &mut HashSet<DeviceRow>,
-) -> Result<Plan, BundlesError> {
-    let account = accounts.get(&job.account).ok_or(BundlesError::NoAccount)?;
-    if account.is_final {
-        return Err(BundlesError::Deleted);
+impl<'c> Statements<'c> {
+    pub(super) fn prepare(connection: &'c Connection) -> Result<Self, Error> {
+        Ok(Self {
+            account: connection.prepare(ACCOUNT)?,
+            devices: connection.prepare(DEVICES)?,
+            advance: connection.prepare(ADVANCE)?,
+            bodies: connection.prepare(BODIES)?,
+        })
     }
-    let devices = devices.get_mut(&account.row).map(Vec::as_mut_slice).unwrap_or_default();
-    if job.devices.iter().any(|asked| !devices.iter().any(|device| device.id == *asked)) {
-        return Err(BundlesError::NoPrekeys);
+
+    /// Decides and reads a fetch within the caller's transaction.
+    pub(super) fn fetch(&mut self, wanted: &Wanted) -> Result<Result<Found, BundlesError>, Error> {
+        let mut bytes = Bytes::default();
+        let Some(account) = self.account(&wanted.account, &mut bytes)? else { return Ok(Err(BundlesError::NoAccount)) };
+        if account.is_final {
+            return Ok(Err(BundlesError::Deleted));
+        }
+        let mut devices = self.devices(account.row, &mut bytes)?;
+        if wanted.devices.iter().any(|asked| !devices.iter().any(|device| device.id == *asked)) {
+            return Ok(Err(BundlesError::NoPrekeys));
+        }
+        devices.retain(|device| wanted.devices.is_empty() || wanted.devices.contains(&device.id));
+        let plans: Vec<_> = devices.into_iter().filter_map(|device| device.plan(wanted.take)).collect();
+        if plans.is_empty() {
+            return Ok(Err(BundlesError::NoPrekeys));
+        }
+        for plan in &plans {
+            self.advance(plan)?;
+        }
+        let mut bundles = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let Some(bundle) = self.bundle(plan, &mut bytes)? else {
+                // Damage: nobody is handed half a bundle.
+                tracing::error!("a prekey that should be there is not");
+                return Ok(Err(BundlesError::Unavailable(Unavailable)));
+            };
+            bundles.push(bundle);
+        }
+        let Account { recovery_key, statement, manifest, .. } = account;
+        Ok(Ok(Found { recovery_key, statement, manifest, bundles, bytes }))
     }
-    let asked = devices.iter_mut().filter(|device| job.devices.is_empty() || job.devices.contains(&device.id));
-    let bundles: Vec<_> = asked.filter_map(|device| device.hand_out(job.take, moved)).collect();
-    if bundles.is_empty() {
-        return Err(BundlesError::NoPrekeys);
+
+    fn account(&mut self, account: &AccountId, bytes: &mut Bytes) -> Result<Option<Account>, Error> {
+        let mut rows = self.account.query([account.as_bytes().as_slice()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(Some(Account {
+            row: AccountRow(row.get(0)?),
+            is_final: row.get(1)?,
+            recovery_key: row.get(2)?,
+            statement: bytes.add(row, 3)?,
+            manifest: bytes.add(row, 4)?,
+        }))
     }
-    Ok(Plan { account: account.objects.clone(), bundles })
+
+    /// Ascending by id.
+    fn devices(&mut self, account: AccountRow, bytes: &mut Bytes) -> Result<Vec<Device>, Error> {
+        let mut rows = self.devices.query([account.first_device(), account.last_device()])?;
+        let mut devices = Vec::with_capacity(USUAL_DEVICES);
+        while let Some(row) = rows.next()? {
+            devices.push(Device::read(row, bytes)?);
+        }
+        devices.sort_unstable_by_key(|device| device.id);
+        Ok(devices)
+    }
+
+    fn advance(&mut self, plan: &Plan) -> Result<(), Error> {
+        if plan.one_time.is_some() || plan.kyber.is_some() {
+            let (one_time, kyber) = plan.next;
+            self.advance.execute([plan.row.0, one_time, kyber])?;
+        }
+        Ok(())
+    }
+
+    /// None: a body is missing.
+    fn bundle(&mut self, plan: Plan, bytes: &mut Bytes) -> Result<Option<FoundBundle>, Error> {
+        let Plan { row, device, signed, one_time, kyber, .. } = plan;
+        let place = one_time.map(|counter| row.prekey(Slot::OneTime(counter)));
+        let kyber_place = row.prekey(kyber.map_or(Slot::LastResort, Slot::Kyber));
+        let (one_time, kyber_body) = match place {
+            // Neighbours, as they are unless one kind ran out before the other.
+            Some(place) if place.saturating_add(1) == kyber_place => self.bodies(place, kyber_place, bytes)?,
+            Some(place) => (self.bodies(place, place, bytes)?.0, self.bodies(kyber_place, kyber_place, bytes)?.0),
+            None => (None, self.bodies(kyber_place, kyber_place, bytes)?.0),
+        };
+        if one_time.is_some() != place.is_some() {
+            return Ok(None);
+        }
+        let last_resort = kyber.is_none();
+        Ok(kyber_body.map(|kyber| FoundBundle { device, signed, one_time, kyber, last_resort }))
+    }
+
+    /// The bodies of a place or of two neighbours.
+    fn bodies(&mut self, first: i64, last: i64, bytes: &mut Bytes) -> Result<(Option<Piece>, Option<Piece>), Error> {
+        let mut rows = self.bodies.query([first, last])?;
+        let (mut one, mut other) = (None, None);
+        while let Some(row) = rows.next()? {
+            let place: i64 = row.get(0)?;
+            *(if place == first { &mut one } else { &mut other }) = Some(bytes.add(row, 1)?);
+        }
+        Ok((one, other))
+    }
 }
 
 impl Device {
-    fn hand_out(&mut self, take: Take, moved: &mut HashSet<DeviceRow>) -> Option<PlannedBundle> {
-        let takes = take == Take::OneTime;
-        let has_kyber = takes && self.kyber.0 < self.kyber.1;
-        if !self.has_signed || !(has_kyber || self.has_last_resort) {
-            return None;
-        }
-        let (row, mut moves) = (self.row, false);
-        let mut next = |(next, end): &mut (i64, i64)| {
-            let counter = *next;
-            let there = takes && counter < *end;
-            if there {
-                *next = counter.saturating_add(1);
-                moves = true;
-            }
-            Some(counter).filter(|_| there)
-        };
-        let kyber = next(&mut self.kyber).map(|counter| row.prekey(Slot::Kyber(counter)));
-        let one_time = next(&mut self.one_time).map(|counter| row.prekey(Slot::OneTime(counter)));
-        if moves {
-            moved.insert(row);
-        }
-        Some(PlannedBundle {
-            device: self.id,
-            signed: row.prekey(Slot::Signed),
-            one_time,
-            kyber: kyber.unwrap_or_else(|| row.prekey(Slot::LastResort)),
-            last_resort: kyber.is_none(),
+    fn read(row: &Row<'_>, bytes: &mut Bytes) -> Result<Self, Error> {
+        let id: i64 = row.get(1)?;
+        let known = u32::try_from(id).ok().and_then(|id| DeviceId::try_from(id).ok());
+        Ok(Self {
+            row: DeviceRow(row.get(0)?),
+            id: known.ok_or(Error::IntegralValueOutOfRange(1, id))?,
+            signed: bytes.add_some(row, 2)?,
+            has_last_resort: row.get(3)?,
+            one_time: (row.get(4)?, row.get(5)?),
+            kyber: (row.get(6)?, row.get(7)?),
         })
     }
-}
 
-async fn move_counters(
-    connection: &mut SqliteConnection,
-    devices: &HashMap<AccountRow, Vec<Device>>,
-    moved: &HashSet<DeviceRow>,
-) -> Result<(), sqlx::Error> {
-    if moved.is_empty() {
-        return Ok(());
-    }
-    let moved = devices.values().flatten().filter(|device| moved.contains(&device.row));
-    let mut list = String::from("[");
-    for device in moved {
-        use std::fmt::Write as _;
-        let comma = if list.len() > 1 { "," } else { "" };
-        let _ = write!(list, "{comma}[{},{},{}]", device.row.0, device.one_time.0, device.kyber.0);
-    }
-    list.push(']');
-    sqlx::query(MOVE).bind(list).execute(connection).await?;
-    Ok(())
-}
-
-async fn bodies(
-    connection: &mut SqliteConnection,
-    planned: &[Result<Plan, BundlesError>],
-) -> Result<HashMap<i64, Vec<u8>>, sqlx::Error> {
-    let bundles = planned.iter().flatten().flat_map(|plan| &plan.bundles);
-    let mut wanted: Vec<_> =
-        bundles.flat_map(|bundle| [Some(bundle.signed), bundle.one_time, Some(bundle.kyber)]).flatten().collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let row = sqlx::query(BODIES).bind(json(wanted)).fetch_one(connection).await?;
-    let (mut numbers, mut lengths, mut bytes) = (row.numbers(0)?, row.numbers(1)?, row.pieces(2)?);
-    let mut bodies = HashMap::new();
-    while let Some(number) = numbers.next()? {
-        bodies.insert(number, bytes.piece(lengths.one()?)?);
-    }
-    Ok(bodies)
-}
-
-impl Plan {
-    /// A body that is missing is damage: nobody is handed half a bundle.
-    fn fill(self, bodies: &HashMap<i64, Vec<u8>>) -> Result<Bundles, BundlesError> {
-        let body = |number: i64| {
-            bodies.get(&number).cloned().ok_or_else(|| {
-                tracing::error!("a prekey that should be there is not");
-                BundlesError::Unavailable(crate::store::Unavailable)
-            })
-        };
-        let bundles = self.bundles.into_iter().map(|bundle| {
-            let PlannedBundle { device, signed, one_time, kyber, last_resort } = bundle;
-            let one_time = one_time.map(body).transpose()?;
-            Ok::<_, BundlesError>(Bundle { device, signed: body(signed)?, one_time, kyber: body(kyber)?, last_resort })
-        });
-        Ok(Bundles { account: self.account, bundles: bundles.collect::<Result<_, _>>()? })
+    /// None: it has not uploaded what a bundle needs.
+    fn plan(self, take: Take) -> Option<Plan> {
+        let left = |(next, end): (i64, i64)| Some(next).filter(|next| take == Take::OneTime && *next < end);
+        let (one_time, kyber) = (left(self.one_time), left(self.kyber));
+        let signed = self.signed.filter(|_| kyber.is_some() || self.has_last_resort)?;
+        let after = |taken: Option<i64>, next: i64| taken.map_or(next, |counter| counter.saturating_add(1));
+        let next = (after(one_time, self.one_time.0), after(kyber, self.kyber.0));
+        Some(Plan { row: self.row, device: self.id, signed, one_time, kyber, next })
     }
 }
 
-/// One row for all of them: each row costs more on its way here than what is in it.
-const ACCOUNTS: &str = "SELECT group_concat(account.number), group_concat(account.final), \
-            group_concat(length(statement.body)), group_concat(length(manifest.body)), \
-            CAST(group_concat(account.id || account.recovery_key || statement.body || manifest.body, '') AS BLOB) \
-     FROM json_each(?1) AS wanted \
-     JOIN account ON account.id = unhex(wanted.value) \
+/// As many as people have.
+const USUAL_DEVICES: usize = 4;
+
+const ACCOUNT: &str = "SELECT account.number, account.final, account.recovery_key, statement.body, manifest.body FROM account \
      JOIN statement ON statement.account = account.number AND statement.generation = account.generation \
-     JOIN manifest ON manifest.number = account.manifest";
+     JOIN manifest ON manifest.number = account.manifest WHERE account.id = ?";
 
-const DEVICES: &str = "SELECT group_concat(concat_ws(',', wanted.value, device.number, device.id, \
-            signed IS NOT NULL, last_resort IS NOT NULL, one_time_next, one_time_end, kyber_next, kyber_end)) \
-     FROM json_each(?1) AS wanted \
-     JOIN device ON device.number BETWEEN wanted.value * 16 AND wanted.value * 16 + 15";
+const DEVICES: &str = "SELECT number, id, signed_prekey.body, last_resort IS NOT NULL, one_time_next, one_time_end, kyber_next, \
+     kyber_end FROM device LEFT JOIN signed_prekey ON signed_prekey.device = number WHERE number BETWEEN ? AND ?";
 
-const MOVE: &str = "UPDATE device SET one_time_next = moved.one_time, kyber_next = moved.kyber \
-     FROM (SELECT value ->> 0 AS number, value ->> 1 AS one_time, value ->> 2 AS kyber FROM json_each(?1)) AS moved \
-     WHERE device.number = moved.number";
+const ADVANCE: &str = "UPDATE device SET one_time_next = ?2, kyber_next = ?3 WHERE number = ?1";
 
-const BODIES: &str = "SELECT group_concat(prekey.number), group_concat(length(prekey.body)), \
-            CAST(group_concat(prekey.body, '') AS BLOB) \
-     FROM json_each(?1) AS wanted JOIN prekey ON prekey.number = wanted.value";
+const BODIES: &str = "SELECT number, body FROM prekey WHERE number BETWEEN ? AND ?";

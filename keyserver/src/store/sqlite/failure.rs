@@ -38,6 +38,28 @@ impl Kind {
     }
 }
 
+impl From<&sqlx::Error> for Kind {
+    fn from(error: &sqlx::Error) -> Self {
+        Self::of(error)
+    }
+}
+
+impl From<&rusqlite::Error> for Kind {
+    fn from(error: &rusqlite::Error) -> Self {
+        use rusqlite::Error;
+        Self(match error {
+            Error::SqliteFailure(code, _) => {
+                let code = u32::try_from(code.extended_code);
+                code.map_or(Of::Other("an error without a number"), Of::Sqlite)
+            }
+            Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) | Error::InvalidColumnType(..) => {
+                Of::Other("a row that was not written by us")
+            }
+            _ => Of::Other("something else"),
+        })
+    }
+}
+
 impl From<std::io::ErrorKind> for Kind {
     fn from(kind: std::io::ErrorKind) -> Self {
         Self(Of::System(kind))
@@ -55,8 +77,11 @@ impl fmt::Display for Kind {
 }
 
 /// Says that the database failed, and how.
-pub(super) fn unavailable(error: &sqlx::Error) -> Unavailable {
-    tracing::error!(kind = %Kind::of(error), "the database failed");
+pub(super) fn unavailable<'e, E>(error: &'e E) -> Unavailable
+where
+    Kind: From<&'e E>,
+{
+    tracing::error!(kind = %Kind::from(error), "the database failed");
     Unavailable
 }
 
@@ -76,7 +101,7 @@ const fn words(code: u32) -> &'static str {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a panic is the report")]
+#[allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "a panic is the report")]
 mod tests {
     use std::sync::{Arc, Mutex};
 
@@ -143,6 +168,20 @@ mod tests {
         errors
     }
 
+    /// The same of the library that fetches use.
+    fn quoting_directly() -> Vec<rusqlite::Error> {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let mut errors = Vec::new();
+        for sql in [format!("SELECT * FROM \"{SECRET}\""), format!("SELECT 1 '{SECRET}' 2")] {
+            errors.push(connection.execute_batch(&sql).unwrap_err());
+        }
+        let raised = format!("SELECT '{SECRET}'");
+        errors.push(connection.query_row(&raised, [], |row| row.get::<_, i64>(0)).unwrap_err());
+        connection.execute_batch("CREATE TABLE t (a CHECK (a <> 1)); INSERT INTO t VALUES (2)").unwrap();
+        errors.push(connection.execute_batch("INSERT INTO t VALUES (1)").unwrap_err());
+        errors
+    }
+
     #[tokio::test]
     async fn a_failure_is_logged_by_its_kind_whatever_its_words_quote() {
         let errors = quoting().await;
@@ -152,10 +191,20 @@ mod tests {
         for error in &errors {
             tracing::subscriber::with_default(log.clone(), || unavailable(error));
         }
+        let directly = quoting_directly();
+        assert!(
+            directly.iter().filter(|error| error.to_string().contains(SECRET)).count() >= 2,
+            "some would have told"
+        );
+        for error in &directly {
+            tracing::subscriber::with_default(log.clone(), || unavailable(error));
+        }
         let said = log.0.lock().unwrap().clone();
-        assert_eq!(said.matches("the database failed").count(), errors.len(), "{said}");
+        assert_eq!(said.matches("the database failed").count(), errors.len() + directly.len(), "{said}");
         assert!(!said.contains("alice") && !said.contains("vole"), "{said}");
         assert!(said.contains("kind=a rule of a table is broken (SQLite 1811)"), "{said}");
+        assert!(said.contains("kind=a rule of a table is broken (SQLite 275)"), "{said}");
+        assert!(said.contains("kind=a row that was not written by us"), "{said}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The store on SQLite. Implements spec/19-keyserver.md §19.10.
 //!
 //! ```text
-//! changes and fetches that use keys up ──▶ writer: whatever waits, one IMMEDIATE transaction, one fsync ──▶ answers
+//! changes ──▶ writer:  whatever waits, one IMMEDIATE transaction, one fsync ──▶ answers  ┐ one at a time
+//! fetches ──▶ taking:  as the writer, for all that use keys up                            ┘
+//!             looking: a snapshot for all that wait and use nothing up
 //! everything else ──▶ readers: a snapshot each                             checkpoints: a connection of their own
 //! ```
 //! Invariants: nothing read before a transaction is believed in it, so that processes may share a file; an answer leaves after
@@ -9,6 +11,7 @@
 use std::{
     fs::{File, Permissions},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,8 +35,11 @@ use waxwing_wire::{
 
 pub use self::failure::Kind;
 use self::{
+    bundles::Wanted,
+    checkpoint::Checkpoints,
     failure::unavailable,
-    writer::{FetchJob, Job, Writer},
+    fetcher::{Fetcher, Taking},
+    writer::{Job, Writer},
 };
 use super::{
     Batch, BundlesError, Change, ClaimError, CreateError, DeviceError, Finding, Invitation, InviteId, ListingError,
@@ -44,12 +50,14 @@ use super::{
 mod account;
 mod bundles;
 mod change;
+mod checkpoint;
 mod failure;
+mod fetcher;
+mod found;
 mod invitation;
 mod name;
 mod number;
 mod operator;
-mod packed;
 mod prekeys;
 mod reach;
 mod verify;
@@ -62,7 +70,10 @@ type Done<T, E> = Result<Result<T, E>, sqlx::Error>;
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
+    taking: Fetcher,
+    looking: Fetcher,
     readers: SqlitePool,
+    _checkpoints: checkpoint::Task,
 }
 
 impl SqliteStore {
@@ -77,12 +88,20 @@ impl SqliteStore {
         migrate(&mut connection).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS);
         let readers = readers.connect_with(options.clone().pragma("query_only", "1")).await?;
-        Ok(Self { writer: Writer::start(options, connection), readers })
+        let (turn, checkpoints) = (Arc::default(), Arc::<Checkpoints>::default());
+        let _checkpoints = checkpoints.start(options.clone());
+        let taking = || Taking { turn: Arc::clone(&turn), checkpoints: Arc::clone(&checkpoints) };
+        let fetcher = |taking| Fetcher::start(file, taking).map_err(|error| OpenError::Database(error.kind().into()));
+        let (fetching, looking) = (fetcher(Some(taking()))?, fetcher(None)?);
+        let writer = Writer::start(options, connection, taking());
+        Ok(Self { writer, taking: fetching, looking, readers, _checkpoints })
     }
 
     /// Ends the writer when it has done what waits, and closes the file.
     pub async fn close(self) {
         self.writer.close().await;
+        self.taking.close().await;
+        self.looking.close().await;
         self.readers.close().await;
     }
 
@@ -251,15 +270,8 @@ impl Store for SqliteStore {
     }
 
     async fn bundles(&self, account: &AccountId, devices: &[DeviceId], take: Take) -> Result<Bundles, BundlesError> {
-        let (answer, answered) = oneshot::channel();
-        let job = FetchJob { account: *account, devices: devices.to_vec(), take, answer };
-        if take == Take::OneTime {
-            self.writer.send(Job::Fetch(job)).await?;
-        } else {
-            let read = bundles::look(&mut *self.reader().await?, job).await;
-            bundles::answer(read.map_err(|error| unavailable(&error))?);
-        }
-        answered.await.unwrap_or(Err(BundlesError::Unavailable(Unavailable)))
+        let fetcher = if take == Take::OneTime { &self.taking } else { &self.looking };
+        fetcher.fetch(Wanted { account: *account, devices: devices.to_vec(), take }).await
     }
 
     async fn changes(&self, after: u64, most: u32) -> Result<Vec<Change>, Unavailable> {
@@ -300,7 +312,10 @@ impl Store for SqliteStore {
 }
 
 /// One for each statement that is run once and kept for ever; the second word is for the person who reads the table.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "tables", include_str!("migrations/0001_tables.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tables", include_str!("migrations/0001_tables.sql")),
+    (2, "neighbours", include_str!("migrations/0002_neighbours.sql")),
+];
 const READERS: u32 = 4;
 /// How long one process waits for another's transaction.
 const BUSY: Duration = Duration::from_secs(5);

@@ -14,10 +14,9 @@ pub(super) struct AccountRow(pub(super) i64);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct DeviceRow(pub(super) i64);
 
-/// What stands in two bits of a prekey's number.
+/// What stands in the last two bits of a prekey's number, and for one-time keys in those before. 0 is free.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Slot {
-    Signed,
     OneTime(i64),
     Kyber(i64),
     LastResort,
@@ -49,17 +48,15 @@ impl DeviceRow {
 
     pub(super) const fn prekey(self, slot: Slot) -> i64 {
         let (kind, counter) = match slot {
-            Slot::Signed => (KIND_SIGNED, 0),
             Slot::OneTime(counter) => (KIND_ONE_TIME, counter),
             Slot::Kyber(counter) => (KIND_KYBER, counter),
             Slot::LastResort => (KIND_LAST_RESORT, 0),
         };
         // A counter's low 24 bits are enough: at most 200 are alive.
-        self.first_prekey().saturating_add(kind << 24).saturating_add(counter & COUNTER_MASK)
+        self.first_prekey().saturating_add((counter & COUNTER_MASK) << 2).saturating_add(kind)
     }
 }
 
-pub(super) const KIND_SIGNED: i64 = 0;
 pub(super) const KIND_ONE_TIME: i64 = 1;
 pub(super) const KIND_KYBER: i64 = 2;
 pub(super) const KIND_LAST_RESORT: i64 = 3;

@@ -1,5 +1,5 @@
 //! Prekeys in. Implements spec/19-keyserver.md §19.6.1 to §19.6.3.
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 use waxwing_wire::{
     keyserver::{PrekeyIds, PrekeyState},
     prekey::{Prekey, PrekeyKind},
@@ -8,7 +8,7 @@ use waxwing_wire::{
 
 use super::{
     Done, account,
-    number::{COUNTER_MASK, Columns as _, DeviceRow, KIND_KYBER, KIND_ONE_TIME, Slot, damaged},
+    number::{Columns as _, DeviceRow, Slot, damaged},
 };
 use crate::store::{
     Batch, DeviceError, Unavailable, UploadError,
@@ -27,6 +27,8 @@ pub(super) fn weight(batch: &Batch) -> usize {
 struct Stock {
     device: DeviceRow,
     signed: Option<u32>,
+    /// None: as it is.
+    new_signed: Option<Vec<u8>>,
     last_resort: Option<u32>,
     one_time: (i64, i64),
     kyber: (i64, i64),
@@ -52,7 +54,10 @@ pub(super) async fn upload(connection: &mut SqliteConnection, batch: Batch) -> D
     }
     stock.sweep(connection).await?;
     sqlx::query(USE_IDS).bind(device.0).bind(ids).execute(&mut *connection).await?;
-    let rows: Vec<_> = batch.prekeys.iter().map(|prekey| (stock.place(prekey), prekey)).collect();
+    let mut rows: Vec<_> =
+        batch.prekeys.iter().filter_map(|prekey| stock.place(prekey).map(|place| (place, prekey))).collect();
+    // In the order of the table, so that its pages fill one after the other.
+    rows.sort_unstable_by_key(|(place, _)| *place);
     insert(connection, &rows).await?;
     stock.last_batch = Some(batch.hash.to_vec());
     stock.write(connection).await?;
@@ -76,6 +81,7 @@ impl Stock {
         Ok(Self {
             device,
             signed: row.maybe_small(0)?,
+            new_signed: None,
             last_resort: row.maybe_small(1)?,
             one_time: (row.number(2)?, row.number(3)?),
             kyber: (row.number(4)?, row.number(5)?),
@@ -95,21 +101,27 @@ impl Stock {
 
     /// Deletes keys that were handed out: their rows are neighbours of those that are about to be written.
     async fn sweep(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        for (kind, (next, end)) in [(KIND_ONE_TIME, self.one_time), (KIND_KYBER, self.kyber)] {
-            let first = self.device.first_prekey().saturating_add(kind << 24);
-            let sweep = sqlx::query(SWEEP).bind(first).bind(first.saturating_add(COUNTER_MASK));
-            sweep.bind(next).bind(end.saturating_sub(next)).execute(&mut *connection).await?;
-        }
+        self.of_its_one_time_keys(SWEEP).execute(connection).await?;
         Ok(())
     }
 
-    /// Where a new prekey goes.
-    fn place(&mut self, prekey: &Prekey) -> i64 {
+    /// A statement about the one-time keys in the order they are handed out: the device's rows, and for each kind the next and how
+    /// many there are.
+    fn of_its_one_time_keys(&self, sql: &'static str) -> Query<'static, Sqlite, SqliteArguments> {
+        let query = sqlx::query(sql).bind(self.device.first_prekey()).bind(self.device.last_prekey());
+        [self.one_time, self.kyber]
+            .into_iter()
+            .fold(query, |query, (next, end)| query.bind(next).bind(end.saturating_sub(next)))
+    }
+
+    /// Where a new prekey goes: a row among the others; none for the signed one.
+    fn place(&mut self, prekey: &Prekey) -> Option<i64> {
         let facts = prekey.facts();
         let slot = match facts.kind {
             PrekeyKind::SignedX25519 => {
                 self.signed = Some(facts.id);
-                Slot::Signed
+                self.new_signed = Some(prekey.encode());
+                return None;
             }
             PrekeyKind::LastResortKyber1024 => {
                 self.last_resort = Some(facts.id);
@@ -118,31 +130,29 @@ impl Stock {
             PrekeyKind::OneTimeX25519 => Slot::OneTime(count(&mut self.one_time.1)),
             PrekeyKind::OneTimeKyber1024 => Slot::Kyber(count(&mut self.kyber.1)),
         };
-        self.device.prekey(slot)
+        Some(self.device.prekey(slot))
     }
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let update = sqlx::query(UPDATE_STOCK).bind(self.device.0).bind(self.signed).bind(self.last_resort);
         let update = update.bind(self.one_time.1).bind(self.kyber.1).bind(self.last_batch.clone());
-        update.execute(connection).await?;
+        update.execute(&mut *connection).await?;
+        if let Some(body) = &self.new_signed {
+            let replace = sqlx::query("INSERT OR REPLACE INTO signed_prekey (device, body) VALUES (?, ?)");
+            replace.bind(self.device.0).bind(body.as_slice()).execute(connection).await?;
+        }
         Ok(())
     }
 
-    /// The ids of what would be handed out: one row for each kind, because a row costs more than what is in it.
+    /// The ids of what would be handed out: all in one row, because a row costs more than what is in it.
     async fn ids(&self, connection: &mut SqliteConnection) -> Result<PrekeyIds, sqlx::Error> {
-        let (mut one_time, mut kyber) = (Vec::new(), Vec::new());
-        for (kind, (next, end), ids) in
-            [(KIND_ONE_TIME, self.one_time, &mut one_time), (KIND_KYBER, self.kyber, &mut kyber)]
-        {
-            let first = self.device.first_prekey().saturating_add(kind << 24);
-            let query = sqlx::query(IDS).bind(first).bind(first.saturating_add(COUNTER_MASK));
-            let row = query.bind(next).bind(end.saturating_sub(next)).fetch_one(&mut *connection).await?;
-            let list: Option<String> = sqlx::Row::try_get(&row, 0)?;
-            for id in list.as_deref().unwrap_or_default().split_terminator(',') {
-                ids.push(id.parse().map_err(|error| damaged(0, error))?);
-            }
-        }
-        check::prekey_ids(self.signed, self.last_resort, one_time, kyber)
+        let row = self.of_its_one_time_keys(IDS).fetch_one(connection).await?;
+        let ids = |column| {
+            let list: Option<String> = sqlx::Row::try_get(&row, column)?;
+            let ids = list.as_deref().unwrap_or_default().split_terminator(',').map(str::parse);
+            ids.collect::<Result<Vec<u32>, _>>().map_err(|error| damaged(column, error))
+        };
+        check::prekey_ids(self.signed, self.last_resort, ids(0)?, ids(1)?)
             .map_err(|error: Unavailable| damaged(0, error))
     }
 }
@@ -195,7 +205,10 @@ const USED: &str = "SELECT EXISTS (SELECT 1 FROM json_each(?2) AS asked JOIN pre
 const USE_IDS: &str = "INSERT INTO prekey_id (device, space, id) SELECT ?1, value & 3, value >> 2 FROM json_each(?2)";
 
 /// A key is alive if its counter, counted from the next one and modulo 2^24, is below how many there are.
-const SWEEP: &str = "DELETE FROM prekey WHERE number BETWEEN ?1 AND ?2 AND ((number - ?1 - ?3) & 16777215) >= ?4";
+const SWEEP: &str = "DELETE FROM prekey WHERE number BETWEEN ?1 AND ?2 AND CASE number & 3 \
+     WHEN 1 THEN ((number >> 2) - ?3 & 16777215) >= ?4 WHEN 2 THEN ((number >> 2) - ?5 & 16777215) >= ?6 ELSE 0 END";
 
-const IDS: &str = "SELECT group_concat(id) FROM prekey \
-     WHERE number BETWEEN ?1 AND ?2 AND ((number - ?1 - ?3) & 16777215) < ?4";
+const IDS: &str = "SELECT \
+     group_concat(id) FILTER (WHERE number & 3 = 1 AND ((number >> 2) - ?3 & 16777215) < ?4), \
+     group_concat(id) FILTER (WHERE number & 3 = 2 AND ((number >> 2) - ?5 & 16777215) < ?6) \
+     FROM prekey WHERE number BETWEEN ?1 AND ?2";

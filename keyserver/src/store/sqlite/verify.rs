@@ -15,7 +15,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::number::{AccountRow, Columns as _, DeviceRow, KIND_KYBER, KIND_LAST_RESORT, KIND_ONE_TIME, KIND_SIGNED};
+use super::number::{AccountRow, Columns as _, DeviceRow, KIND_KYBER, KIND_LAST_RESORT, KIND_ONE_TIME};
 use crate::store::Finding;
 
 pub(super) async fn everything(
@@ -140,34 +140,32 @@ async fn prekeys(
     let (mut one_time, mut kyber) = (0_i64, 0_i64);
     for row in &rows {
         let number = row.number(0)?;
-        let kind = match (number >> 24) & 3 {
-            KIND_SIGNED => PrekeyKind::SignedX25519,
+        let kind = match number & 3 {
             KIND_ONE_TIME => PrekeyKind::OneTimeX25519,
             KIND_KYBER => PrekeyKind::OneTimeKyber1024,
-            KIND_LAST_RESORT.. | i64::MIN..KIND_SIGNED => PrekeyKind::LastResortKyber1024,
+            KIND_LAST_RESORT => PrekeyKind::LastResortKyber1024,
+            _ => PrekeyKind::SignedX25519,
         };
         let alive = |next: i64, end: i64| {
-            let ahead = number.wrapping_sub(next) & super::number::COUNTER_MASK;
+            let ahead = (number >> 2).wrapping_sub(next) & super::number::COUNTER_MASK;
             i64::from(ahead < end.saturating_sub(next))
         };
         match kind {
             PrekeyKind::OneTimeX25519 => one_time = one_time.saturating_add(alive(stock.number(4)?, stock.number(5)?)),
             PrekeyKind::OneTimeKyber1024 => kyber = kyber.saturating_add(alive(stock.number(6)?, stock.number(7)?)),
-            PrekeyKind::SignedX25519 if stock.maybe_small(2)? == Some(row.small(1)?) => {}
             PrekeyKind::LastResortKyber1024 if stock.maybe_small(3)? == Some(row.small(1)?) => {}
             _ => findings.add("prekey", number, "it is not the one that its device names".into()),
         }
-        let prekey = PrekeyIn::decode(&row.bytes(2)?).and_then(|prekey| prekey.verify(manifest));
-        match prekey {
-            Err(error) => findings.add("prekey", number, error.to_string()),
-            Ok(prekey) => {
-                let facts = prekey.facts();
-                let in_place = (facts.kind, facts.id, prekey.signer().device) == (kind, row.small(1)?, id);
-                if !in_place {
-                    findings.add("prekey", number, "it stands in another's place".into());
-                }
-            }
+        prekey(("prekey", number), &row.bytes(2)?, (kind, row.small(1)?, id), manifest, findings);
+    }
+    let signed: Option<Vec<u8>> = sqlx::Row::try_get(stock, 8)?;
+    match (stock.maybe_small(2)?, signed) {
+        (None, None) => {}
+        (Some(signed), Some(body)) => {
+            let place = (PrekeyKind::SignedX25519, signed, id);
+            prekey(("signed prekey of device", device.0), &body, place, manifest, findings);
         }
+        _ => findings.add("device", device.0, "its signed prekey is not the one that it names".into()),
     }
     let counted =
         (stock.number(5)?.saturating_sub(stock.number(4)?), stock.number(7)?.saturating_sub(stock.number(6)?));
@@ -175,6 +173,24 @@ async fn prekeys(
         findings.add("device", device.0, "one-time keys are missing".into());
     }
     Ok(())
+}
+
+fn prekey(
+    (table, row): (&str, i64),
+    body: &[u8],
+    place: (PrekeyKind, u32, DeviceId),
+    manifest: &Manifest,
+    findings: &mut Findings,
+) {
+    match PrekeyIn::decode(body).and_then(|prekey| prekey.verify(manifest)) {
+        Err(error) => findings.add(table, row, error.to_string()),
+        Ok(prekey) => {
+            let facts = prekey.facts();
+            if (facts.kind, facts.id, prekey.signer().device) != place {
+                findings.add(table, row, "it stands in another's place".into());
+            }
+        }
+    }
 }
 
 async fn reach(
@@ -235,8 +251,8 @@ const ACCOUNTS: &str = "SELECT account.number, account.id, account.recovery_key,
      LEFT JOIN manifest ON manifest.number = account.manifest \
      WHERE account.number > ? ORDER BY account.number LIMIT 100";
 
-const DEVICES: &str = "SELECT number, id, signed, last_resort, one_time_next, one_time_end, kyber_next, kyber_end \
-     FROM device WHERE number BETWEEN ? AND ?";
+const DEVICES: &str = "SELECT number, id, signed, last_resort, one_time_next, one_time_end, kyber_next, kyber_end, \
+     signed_prekey.body FROM device LEFT JOIN signed_prekey ON signed_prekey.device = number WHERE number BETWEEN ? AND ?";
 
 /// Rows that hang from nothing, and ids that were forgotten.
 const STRAYS: &[(&str, &str, &str)] = &[
@@ -249,12 +265,23 @@ const STRAYS: &[(&str, &str, &str)] = &[
         "prekey",
         "its id is not among those used",
         "SELECT number FROM prekey WHERE NOT EXISTS (SELECT 1 FROM prekey_id WHERE prekey_id.device = prekey.number >> 26 \
-             AND prekey_id.id = prekey.id AND prekey_id.space = min((prekey.number >> 24) & 3, 2))",
+             AND prekey_id.id = prekey.id AND prekey_id.space = min(prekey.number & 3, 2))",
+    ),
+    (
+        "device",
+        "its signed prekey's id is not among those used",
+        "SELECT number FROM device WHERE signed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM prekey_id \
+             WHERE prekey_id.device = device.number AND prekey_id.id = device.signed AND prekey_id.space = 0)",
     ),
     (
         "device",
         "its account is not there",
         "SELECT number FROM device WHERE NOT EXISTS (SELECT 1 FROM account WHERE account.number = device.number >> 4)",
+    ),
+    (
+        "signed_prekey of device",
+        "its device is not there",
+        "SELECT device FROM signed_prekey WHERE NOT EXISTS (SELECT 1 FROM device WHERE device.number = signed_prekey.device)",
     ),
     (
         "prekey_id of device",

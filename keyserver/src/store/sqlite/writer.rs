@@ -1,23 +1,21 @@
-//! One writer in each process. Implements the group commit of spec/19-keyserver.md §19.10.
+//! One writer of changes in each process; keys are handed out elsewhere ([`super::fetcher`]). Implements the group commit of spec/19-keyserver.md §19.10.
 //!
 //! ```text
-//! queue ──whatever waits──▶ BEGIN IMMEDIATE · changes in their order · all fetches at once · COMMIT ──▶ answers
+//! queue ──whatever waits──▶ BEGIN IMMEDIATE · changes in their order · COMMIT ──▶ answers
 //! ```
 //! Invariants: no timer; no answer before the commit; an error of the database answers the whole batch with `Unavailable` and
 //! undoes it, and the next batch finds a connection that works, as soon as there can be one.
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
-use waxwing_wire::{
-    id::{AccountId, DeviceId},
-    keyserver::Bundles,
-};
 
-use super::{AsyncWork, bundles, failure::unavailable};
-use crate::store::{BundlesError, Take, Unavailable};
+use super::{AsyncWork, checkpoint::Checkpoints, failure::unavailable, fetcher::Taking};
+use crate::store::Unavailable;
 
 /// The queue's sending end, and the task at the other.
 #[derive(Debug)]
@@ -26,24 +24,14 @@ pub(super) struct Writer {
     task: JoinHandle<()>,
 }
 
-/// Something for the next transaction.
-pub(super) enum Job {
-    /// A fetch that uses keys up: all of a batch are done together.
-    Fetch(FetchJob),
-    /// Any other change.
-    Work(Box<dyn Work>, usize),
-}
-
-/// Bundles for somebody.
-pub(super) struct FetchJob {
-    pub(super) account: AccountId,
-    pub(super) devices: Vec<DeviceId>,
-    pub(super) take: Take,
-    pub(super) answer: oneshot::Sender<Result<Bundles, BundlesError>>,
+/// A change for the next transaction, and how much it writes.
+pub(super) struct Job {
+    work: Box<dyn Work>,
+    weight: usize,
 }
 
 /// A change, and whom to tell.
-pub(super) trait Work: Send {
+trait Work: Send {
     /// Does it; what is to be said once it is committed comes back.
     fn run<'c>(self: Box<Self>, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<Tell, sqlx::Error>>;
 }
@@ -80,22 +68,15 @@ impl Job {
         E: Send + 'static,
         W: AsyncWork<T, E>,
     {
-        Self::Work(Box::new(Closure { work, answer }), weight)
-    }
-
-    const fn weight(&self) -> usize {
-        match self {
-            Self::Fetch(_) => FETCH_WEIGHT,
-            Self::Work(_, weight) => *weight,
-        }
+        Self { work: Box::new(Closure { work, answer }), weight }
     }
 }
 
 impl Writer {
-    pub(super) fn start(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
+    pub(super) fn start(options: SqliteConnectOptions, connection: SqliteConnection, taking: Taking) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let checkpoints = Checkpoints::start(options.clone());
-        let task = tokio::spawn(run(State { options, connection: Some(connection), checkpoints }, jobs));
+        let Taking { turn, checkpoints } = taking;
+        let task = tokio::spawn(run(State { options, connection: Some(connection), turn, checkpoints }, jobs));
         Self { queue, task }
     }
 
@@ -115,18 +96,21 @@ impl Writer {
 struct State {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
-    checkpoints: Checkpoints,
+    turn: Arc<Mutex<()>>,
+    checkpoints: Arc<Checkpoints>,
 }
 
 async fn run(mut state: State, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.recv().await {
-        let mut weight = first.weight();
+        let mut weight = first.weight;
         let mut batch = vec![first];
         while weight < MOST_WEIGHT && batch.len() < MOST_JOBS {
             let Ok(job) = jobs.try_recv() else { break };
-            weight = weight.saturating_add(job.weight());
+            weight = weight.saturating_add(job.weight);
             batch.push(job);
         }
+        let turn = Arc::clone(&state.turn);
+        let _turn = turn.lock().await;
         match state.commit(batch).await {
             Ok(tell) => tell.into_iter().for_each(|tell| tell()),
             Err(error) => {
@@ -149,16 +133,9 @@ impl State {
             none => none.insert(super::connect(&self.options).await?),
         };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        let (mut tell, mut fetches) = (Vec::with_capacity(batch.len()), Vec::new());
+        let mut tell = Vec::with_capacity(batch.len());
         for job in batch {
-            match job {
-                Job::Fetch(fetch) => fetches.push(fetch),
-                Job::Work(work, _) => tell.push(work.run(connection).await?),
-            }
-        }
-        if !fetches.is_empty() {
-            let answers = bundles::fetch(connection, fetches).await?;
-            tell.push(Box::new(move || bundles::answer(answers)));
+            tell.push(job.work.run(connection).await?);
         }
         sqlx::query("COMMIT").execute(&mut *connection).await?;
         Ok(tell)
@@ -175,60 +152,13 @@ impl State {
         }
     }
 
-    /// Checkpoints run beside commits, on a connection of their own. If the log grows all the same, because there never was
-    /// a moment in which all of it was copied, commits wait for one that is.
     async fn checkpoint(&mut self, weight: usize) {
-        let Checkpoints { since_passive, since_full, wake, .. } = &mut self.checkpoints;
-        *since_passive = since_passive.saturating_add(weight);
-        *since_full = since_full.saturating_add(weight);
-        if *since_passive >= PASSIVE_AFTER {
-            *since_passive = 0;
-            wake.notify_one();
+        if self.checkpoints.wrote(weight)
+            && let Some(connection) = &mut self.connection
+            && let Err(error) = sqlx::query(Checkpoints::FULL).execute(connection).await
+        {
+            unavailable(&error);
         }
-        if *since_full >= FULL_AFTER {
-            *since_full = 0;
-            if let Some(connection) = &mut self.connection
-                && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
-            {
-                unavailable(&error);
-            }
-        }
-    }
-}
-
-/// The task that copies the log into the database while commits go on.
-struct Checkpoints {
-    since_passive: usize,
-    since_full: usize,
-    wake: std::sync::Arc<tokio::sync::Notify>,
-    task: JoinHandle<()>,
-}
-
-impl Checkpoints {
-    fn start(options: SqliteConnectOptions) -> Self {
-        let wake = std::sync::Arc::new(tokio::sync::Notify::new());
-        let woken = std::sync::Arc::clone(&wake);
-        let task = tokio::spawn(async move {
-            let mut connection = None;
-            loop {
-                woken.notified().await;
-                if connection.is_none() {
-                    connection = super::connect(&options).await.ok();
-                }
-                let Some(open) = &mut connection else { continue };
-                if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(open).await {
-                    unavailable(&error);
-                    connection = None;
-                }
-            }
-        });
-        Self { since_passive: 0, since_full: 0, wake, task }
-    }
-}
-
-impl Drop for Checkpoints {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -237,7 +167,3 @@ const QUEUE: usize = 4_096;
 const MOST_JOBS: usize = 1_024;
 /// Bytes of jobs in one transaction.
 const MOST_WEIGHT: usize = 4 << 20;
-/// A fetch rewrites about one page.
-const FETCH_WEIGHT: usize = 4_096;
-const PASSIVE_AFTER: usize = 8 << 20;
-const FULL_AFTER: usize = 256 << 20;
