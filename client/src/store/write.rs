@@ -1,11 +1,13 @@
 //! One transaction for a batch. Implements spec/21-client-store.md §21.4.
 //!
 //! Invariants: a batch is there whole or not at all; when [`save`] says so it is on stable storage.
+use std::collections::{HashMap, HashSet};
+
 use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
-use waxwing_wire::id::AccountId;
+use waxwing_wire::id::{AccountId, DeviceId};
 
-use super::{StoreError, epoch::Epoch, events, row, scripts, statements};
+use super::{StoreError, epoch::Epoch, events, frame, row, scripts, statements};
 use crate::{Cursor, Event};
 
 /// What is on stable storage now.
@@ -27,8 +29,9 @@ pub(super) async fn save(
         return Ok(Saved { event: None, saves: None });
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
-    for write in batch.writes() {
-        apply(&mut transaction, write).await?;
+    let mut known = Known::default();
+    for write in lasting(batch.writes()) {
+        apply(&mut transaction, &mut known, write).await?;
     }
     let event = events::add(&mut transaction, told).await?;
     let saves = Epoch::next(&mut transaction).await?;
@@ -36,7 +39,22 @@ pub(super) async fn save(
     Ok(Saved { event, saves: Some(saves) })
 }
 
-async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), StoreError> {
+/// Without records that the same batch writes again: a session is written with each of the hundreds of messages that were opened with it.
+fn lasting(writes: &[Write]) -> impl Iterator<Item = &Write> {
+    let mut later = HashSet::new();
+    let mut lasting: Vec<&Write> = writes
+        .iter()
+        .rev()
+        .filter(|write| match write {
+            Write::Put(Record { table, key, .. }) | Write::Delete { table, key } => later.insert((*table, key)),
+            Write::Message(_) | Write::MessageState { .. } | Write::Read { .. } => true,
+        })
+        .collect();
+    lasting.reverse();
+    lasting.into_iter()
+}
+
+async fn apply(connection: &mut SqliteConnection, known: &mut Known, write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Put(Record { table, key, value }) => {
             let put = sqlx::query(statements::PUT).bind(table.number()).bind(key.as_slice()).bind(value.as_slice());
@@ -45,41 +63,49 @@ async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), S
         Write::Delete { table, key } => {
             sqlx::query(statements::DELETE).bind(table.number()).bind(key.as_slice()).execute(connection).await?;
         }
-        Write::Message(message) => add(connection, message).await?,
+        Write::Message(message) => add(connection, known, message).await?,
         Write::MessageState { conversation, id, state } => {
             let state = row::state_number(*state);
             let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
             update.bind(id.as_bytes().as_slice()).bind(state).execute(connection).await?;
         }
         Write::Read { conversation, device, sequence } => {
-            let (conversation, _) = account(connection, conversation).await?;
+            let conversation = known.account(connection, conversation).await?;
             mark(connection, conversation, device.value(), row::signed(*sequence)).await?;
         }
     }
     Ok(())
 }
 
-async fn add(connection: &mut SqliteConnection, message: &StoredMessage) -> Result<(), StoreError> {
-    let (conversation, peer) = account(connection, &message.conversation).await?;
-    let (_, author) = account(connection, &message.author).await?;
-    let theirs = author == peer;
-    let (content, cut) = row::split(&message.content, &message.text);
+async fn add(connection: &mut SqliteConnection, known: &mut Known, message: &StoredMessage) -> Result<(), StoreError> {
+    let conversation = known.account(connection, &message.conversation).await?;
+    let author = known.account(connection, &message.author).await?;
+    let side = row::side(&message.author, &message.conversation);
+    let (frame, rest, cut) = match frame::take_apart(message) {
+        Some(parts) => (known.frame(connection, parts.frame).await?, parts.rest, 0),
+        None => {
+            let (rest, cut) = row::split(&message.content, &message.text);
+            (NO_FRAME, rest, cut)
+        }
+    };
+    let sent = row::signed(message.sent.0);
     let add = sqlx::query(statements::ADD_MESSAGE)
         .bind(conversation)
         .bind(author)
+        .bind(side)
         .bind(message.id.as_bytes().as_slice())
         .bind(message.device.value())
         .bind(row::signed(message.sequence))
-        .bind(row::signed(message.sent.0))
-        .bind(row::signed(message.stored.0))
+        .bind(sent)
+        .bind(row::signed(message.stored.0).saturating_sub(sent))
         .bind(row::state_number(message.state))
-        .bind(theirs)
         .bind(message.text.chars().any(scripts::is_unspaced))
         .bind(message.text.as_str())
-        .bind(content.as_slice())
+        .bind(frame)
+        .bind(rest.as_slice())
         .bind(cut);
     add.execute(&mut *connection).await?;
-    if theirs {
+    if side == row::THEIRS && known.marked.insert((conversation, message.device)) {
         mark(connection, conversation, message.device.value(), 0).await?;
     }
     Ok(())
@@ -96,18 +122,47 @@ async fn mark(
     Ok(())
 }
 
-/// Number and rank of an account, which it gets the first time it is named.
-async fn account(connection: &mut SqliteConnection, id: &AccountId) -> Result<(i64, i64), StoreError> {
-    let mut rank = row::rank(id);
-    loop {
-        let known = sqlx::query_as(statements::ACCOUNT).bind(id.as_bytes().as_slice());
-        if let Some(known) = known.fetch_optional(&mut *connection).await? {
-            return Ok(known);
+/// What this batch has looked up or made.
+#[derive(Default)]
+struct Known {
+    accounts: HashMap<AccountId, i64>,
+    frames: HashMap<Vec<u8>, i64>,
+    /// Whose devices have a marker.
+    marked: HashSet<(i64, DeviceId)>,
+}
+
+impl Known {
+    /// An account's number, which it gets the first time it is named.
+    async fn account(&mut self, connection: &mut SqliteConnection, id: &AccountId) -> Result<i64, StoreError> {
+        if let Some(number) = self.accounts.get(id) {
+            return Ok(*number);
         }
-        let added = sqlx::query(statements::ADD_ACCOUNT).bind(id.as_bytes().as_slice()).bind(rank);
-        if added.execute(&mut *connection).await?.rows_affected() == 0 {
-            // Taken by an account whose id begins with the same eight bytes.
-            rank = rank.wrapping_add(1);
+        let number = numbered(connection, (statements::ACCOUNT, statements::ADD_ACCOUNT), id.as_bytes()).await?;
+        self.accounts.insert(*id, number);
+        Ok(number)
+    }
+
+    /// A frame's, likewise.
+    async fn frame(&mut self, connection: &mut SqliteConnection, bytes: Vec<u8>) -> Result<i64, StoreError> {
+        if let Some(number) = self.frames.get(&bytes) {
+            return Ok(*number);
         }
+        let number = numbered(connection, (statements::FRAME, statements::ADD_FRAME), &bytes).await?;
+        self.frames.insert(bytes, number);
+        Ok(number)
     }
 }
+
+async fn numbered(
+    connection: &mut SqliteConnection,
+    (look, add): (&'static str, &'static str),
+    bytes: &[u8],
+) -> Result<i64, StoreError> {
+    if let Some(number) = sqlx::query_scalar(look).bind(bytes).fetch_optional(&mut *connection).await? {
+        return Ok(number);
+    }
+    Ok(sqlx::query(add).bind(bytes).execute(connection).await?.last_insert_rowid())
+}
+
+/// Of a content that is kept as it came.
+const NO_FRAME: i64 = 0;
