@@ -1,10 +1,10 @@
 //! How fast what waited at the relay for a device that was off comes into its store: the whole client, as people run it.
 //!
 //! ```text
-//! twenty people: send × 500 each ─▶ `waxwing serve` (a process of its own)        Bob is off
-//! Bob: open ─▶ 10,000 pushes ─▶ driver ─▶ engine ─▶ encrypted store              from here on everything is counted
+//! twenty people: send × 200 each ─▶ `waxwing serve` (a process of its own)        Bob is off
+//! Bob: open ─▶ 4,000 pushes ─▶ driver ─▶ engine ─▶ encrypted store              from here on everything is counted
 //! ```
-//! `cargo bench --workspace --bench backlog`; `WAXWING_MESSAGES` (10,000), `WAXWING_ROUNDS` (2). Counted is the processor time of
+//! `cargo bench --workspace --bench backlog`; `WAXWING_MESSAGES` (4,000: those who send more take minutes), `WAXWING_ROUNDS` (2). Counted is the processor time of
 //! all threads of this process, in which only Bob's client is left, from before it opens its profile until everything is in its store.
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,11 @@ use std::{
 
 use cpu_time::ProcessTime;
 use tokio::{runtime::Handle, task::JoinSet};
-use waxwing_client::{Client, Settled, engine::MessageText, store::Unlock};
+use waxwing_client::{
+    Client, Settled,
+    engine::MessageText,
+    store::{Profile, Unlock},
+};
 use waxwing_wire::id::AccountId;
 
 use self::{
@@ -37,7 +41,7 @@ use self::{
 
 fn main() {
     let variable = |name, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
-    let (messages, rounds) = (variable("WAXWING_MESSAGES", 10_000), variable("WAXWING_ROUNDS", 2));
+    let (messages, rounds) = (variable("WAXWING_MESSAGES", 4_000), variable("WAXWING_ROUNDS", 2));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     runtime.block_on(measure(messages, rounds, folder.path()));
@@ -46,7 +50,9 @@ fn main() {
 async fn measure(messages: usize, rounds: usize, folder: &Path) {
     let servers = Servers::start_with(&folder.join("servers"), RELAY, KEYSERVER);
     let bobs = folder.join("bob");
-    let bob = servers.person(&bobs).await;
+    // The note beside it says how many batches were saved.
+    let noted = || Profile::new(&bobs).noted_in(folder.join("notes"));
+    let bob = servers.person(noted()).await;
     let bob_id = bob.account_id();
     // One person who has thousands of messages on their way pays for each of them with each input.
     let people: Vec<PathBuf> = (0..PEOPLE).map(|number| folder.join(number.to_string())).collect();
@@ -71,8 +77,9 @@ async fn measure(messages: usize, rounds: usize, folder: &Path) {
         }
         sending.join_all().await;
         all += (each * PEOPLE) as u64;
+        let saved = saves(&folder.join("notes"));
         let (begun, before) = (Instant::now(), ProcessTime::now());
-        let bob = Client::open(&*bobs, Unlock::None, options()).await.unwrap();
+        let bob = Client::open(noted(), Unlock::None, options()).await.unwrap();
         bob.until(|condition| condition.drained).await.unwrap();
         let (took, worked, database) = (begun.elapsed(), before.elapsed(), databases());
         assert_eq!(bob.reader().unread_in_all().await.unwrap(), all, "all of them");
@@ -80,11 +87,12 @@ async fn measure(messages: usize, rounds: usize, folder: &Path) {
         let a_second = |time: Duration| messages as f64 / time.as_secs_f64();
         let each = |seconds: f64| seconds * 1e6 / messages as f64;
         println!(
-            "| {round} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {round} | {:.0} | {:.0} | {:.0} | {:.0} | {} |",
             a_second(worked),
             each(worked.as_secs_f64()),
             each(database),
-            a_second(took)
+            a_second(took),
+            saves(&folder.join("notes")) - saved
         );
     }
 }
@@ -98,6 +106,11 @@ async fn write(profile: &Path, bob: &AccountId, messages: usize) {
     }
     person.until(|condition| condition.quiet).await.unwrap();
     person.close().await.unwrap();
+}
+
+fn saves(notes: &Path) -> u64 {
+    let note = fs::read_dir(notes).unwrap().next().unwrap().unwrap();
+    fs::read_to_string(note.path()).unwrap().trim_end().parse().unwrap()
 }
 
 /// Seconds that the threads worked that databases have and that are there now: those of a client that is open.

@@ -1,4 +1,11 @@
 //! Tests: reading costs no more in a long history than in a short one. Time says little on a busy machine; SQLite counts its steps.
+#![allow(
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a test: a panic is the report"
+)]
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

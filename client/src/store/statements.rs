@@ -13,8 +13,12 @@ pub(super) const APPLIED: &str = "SELECT version, success, checksum FROM _sqlx_m
 
 pub(super) const LOAD: &str =
     "SELECT kind, key, value FROM record INDEXED BY sqlite_autoindex_record_1 ORDER BY kind, key";
-pub(super) const PUT: &str = "INSERT INTO record (kind, key, value) VALUES (?, ?, ?) \
-     ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value";
+/// Several rows by one statement: each statement goes to another thread and back, which costs more than a row.
+pub(super) fn put(rows: usize) -> SqlStr {
+    several("INSERT INTO record (kind, key, value) VALUES ", "(?, ?, ?)", rows, PUT)
+}
+
+const PUT: &str = " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value";
 pub(super) const DELETE: &str = "DELETE FROM record WHERE kind = ? AND key = ?";
 
 pub(super) const EPOCH: &str = "SELECT profile, saves FROM epoch WHERE one = 1";
@@ -24,9 +28,20 @@ pub(super) const ADD_ACCOUNT: &str = "INSERT INTO account (id) VALUES (?) ON CON
 pub(super) const ACCOUNT: &str = "SELECT number FROM account WHERE id = ?";
 pub(super) const ADD_FRAME: &str = "INSERT INTO frame (bytes, uses) VALUES (?, 0) ON CONFLICT DO NOTHING";
 pub(super) const FRAME: &str = "SELECT number FROM frame WHERE bytes = ?";
-pub(super) const ADD_MESSAGE: &str = "INSERT INTO message \
-     (conversation, author, side, id, device, sequence, sent, waited, state, unspaced, text, frame, rest, cut) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation, id, author) DO NOTHING";
+/// As [`put`].
+pub(super) fn add_messages(rows: usize) -> SqlStr {
+    several(ADD_MESSAGES, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows, ONCE)
+}
+
+const ADD_MESSAGES: &str = "INSERT INTO message \
+     (conversation, author, side, id, device, sequence, sent, waited, state, unspaced, text, frame, rest, cut) VALUES ";
+const ONCE: &str = " ON CONFLICT (conversation, id, author) DO NOTHING";
+
+fn several(insert: &str, row: &str, rows: usize, end: &str) -> SqlStr {
+    // Numbers of ours: nothing that a person typed becomes SQL.
+    AssertSqlSafe(format!("{insert}{}{end}", vec![row; rows].join(", "))).into_sql_str()
+}
+
 pub(super) const STATE: &str = "UPDATE message SET state = ?3 \
      WHERE conversation = (SELECT number FROM account WHERE id = ?1) AND id = ?2 AND side <> 1";
 pub(super) const READ: &str = "INSERT INTO marker (conversation, device, sequence) VALUES (?, ?, ?) \
@@ -241,13 +256,11 @@ mod tests {
             (LOAD, &["SCAN record USING INDEX sqlite_autoindex_record_1"]),
             (EPOCH, &[]),
             (NEXT_EPOCH, &[]),
-            (PUT, &[]),
             (DELETE, &[]),
             (ADD_ACCOUNT, &[]),
             (ACCOUNT, &[]),
             (ADD_FRAME, &[]),
             (FRAME, &[]),
-            (ADD_MESSAGE, &[]),
             (STATE, &[]),
             (READ, &[]),
             (PAGE, &[]),
@@ -297,6 +310,10 @@ mod tests {
         .into_iter()
         .map(|(text, scans)| (text.into_sql_str(), scans))
         .collect();
+        for rows in [1, 2, 16] {
+            all.push((put(rows), &["SCAN 2-ROW", "SCAN 16-ROW", "SCAN 2 CONSTANT", "SCAN 16 CONSTANT"]));
+            all.push((add_messages(rows), &["SCAN 2-ROW", "SCAN 16-ROW", "SCAN 2 CONSTANT", "SCAN 16 CONSTANT"]));
+        }
         for pieces in 0..=8 {
             all.push((unspaced(true, pieces), search));
             all.push((unspaced(false, pieces), &["SCAN message USING INDEX message_unspaced"]));

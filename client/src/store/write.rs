@@ -29,17 +29,42 @@ pub(super) async fn save(
         return Ok(Saved { event: None, saves: None });
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
-    let mut known = Known::default();
-    for write in lasting(batch.writes()) {
-        apply(&mut transaction, &mut known, write).await?;
-    }
+    write(&mut transaction, batch.writes()).await?;
     let event = events::add(&mut transaction, told).await?;
     let saves = Epoch::next(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Saved { event, saves: Some(saves) })
 }
 
+async fn write(connection: &mut SqliteConnection, writes: &[Write]) -> Result<(), StoreError> {
+    let (mut known, mut puts, mut rows) = (Known::default(), Vec::new(), Vec::new());
+    for write in lasting(writes) {
+        match write {
+            Write::Put(record) => puts.push(record),
+            Write::Delete { table, key } => {
+                let delete = sqlx::query(statements::DELETE).bind(table.number()).bind(key.as_slice());
+                delete.execute(&mut *connection).await?;
+            }
+            Write::Message(message) => rows.push(row(connection, &mut known, message).await?),
+            Write::MessageState { conversation, id, state } => {
+                // It may be one of these.
+                add(connection, &std::mem::take(&mut rows)).await?;
+                let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
+                let update = update.bind(id.as_bytes().as_slice()).bind(row::state_number(*state));
+                update.execute(&mut *connection).await?;
+            }
+            Write::Read { conversation, device, sequence } => {
+                let conversation = known.account(connection, conversation).await?;
+                mark(connection, conversation, device.value(), row::signed(*sequence)).await?;
+            }
+        }
+    }
+    put(connection, &puts).await?;
+    add(connection, &rows).await
+}
+
 /// Without records that the same batch writes again: a session is written with each of the hundreds of messages that were opened with it.
+/// No record is named twice in what is left, so that puts and deletes may be done in any order.
 fn lasting(writes: &[Write]) -> impl Iterator<Item = &Write> {
     let mut later = HashSet::new();
     let mut lasting: Vec<&Write> = writes
@@ -54,30 +79,33 @@ fn lasting(writes: &[Write]) -> impl Iterator<Item = &Write> {
     lasting.into_iter()
 }
 
-async fn apply(connection: &mut SqliteConnection, known: &mut Known, write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(Record { table, key, value }) => {
-            let put = sqlx::query(statements::PUT).bind(table.number()).bind(key.as_slice()).bind(value.as_slice());
-            put.execute(connection).await?;
-        }
-        Write::Delete { table, key } => {
-            sqlx::query(statements::DELETE).bind(table.number()).bind(key.as_slice()).execute(connection).await?;
-        }
-        Write::Message(message) => add(connection, known, message).await?,
-        Write::MessageState { conversation, id, state } => {
-            let state = row::state_number(*state);
-            let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
-            update.bind(id.as_bytes().as_slice()).bind(state).execute(connection).await?;
-        }
-        Write::Read { conversation, device, sequence } => {
-            let conversation = known.account(connection, conversation).await?;
-            mark(connection, conversation, device.value(), row::signed(*sequence)).await?;
-        }
+async fn put(connection: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+    for some in records.chunks(TOGETHER) {
+        let put = sqlx::query(statements::put(some.len()));
+        let put = some.iter().fold(put, |put, Record { table, key, value }| {
+            put.bind(table.number()).bind(key.as_slice()).bind(value.as_slice())
+        });
+        put.execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-async fn add(connection: &mut SqliteConnection, known: &mut Known, message: &StoredMessage) -> Result<(), StoreError> {
+/// A message and what it is stored with.
+struct Row<'m> {
+    message: &'m StoredMessage,
+    conversation: i64,
+    author: i64,
+    side: i64,
+    frame: i64,
+    rest: Vec<u8>,
+    cut: i64,
+}
+
+async fn row<'m>(
+    connection: &mut SqliteConnection,
+    known: &mut Known,
+    message: &'m StoredMessage,
+) -> Result<Row<'m>, StoreError> {
     let conversation = known.account(connection, &message.conversation).await?;
     let author = known.account(connection, &message.author).await?;
     let side = row::side(&message.author, &message.conversation);
@@ -88,25 +116,34 @@ async fn add(connection: &mut SqliteConnection, known: &mut Known, message: &Sto
             (NO_FRAME, rest, cut)
         }
     };
-    let sent = row::signed(message.sent.0);
-    let add = sqlx::query(statements::ADD_MESSAGE)
-        .bind(conversation)
-        .bind(author)
-        .bind(side)
-        .bind(message.id.as_bytes().as_slice())
-        .bind(message.device.value())
-        .bind(row::signed(message.sequence))
-        .bind(sent)
-        .bind(row::signed(message.stored.0).saturating_sub(sent))
-        .bind(row::state_number(message.state))
-        .bind(message.text.chars().any(scripts::is_unspaced))
-        .bind(message.text.as_str())
-        .bind(frame)
-        .bind(rest.as_slice())
-        .bind(cut);
-    add.execute(&mut *connection).await?;
     if side == row::THEIRS && known.marked.insert((conversation, message.device)) {
         mark(connection, conversation, message.device.value(), 0).await?;
+    }
+    Ok(Row { message, conversation, author, side, frame, rest, cut })
+}
+
+async fn add(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
+    for some in rows.chunks(TOGETHER) {
+        let add = sqlx::query(statements::add_messages(some.len()));
+        let add = some.iter().fold(add, |add, row| {
+            let Row { message, conversation, author, side, frame, rest, cut } = row;
+            let sent = row::signed(message.sent.0);
+            add.bind(conversation)
+                .bind(author)
+                .bind(side)
+                .bind(message.id.as_bytes().as_slice())
+                .bind(message.device.value())
+                .bind(row::signed(message.sequence))
+                .bind(sent)
+                .bind(row::signed(message.stored.0).saturating_sub(sent))
+                .bind(row::state_number(message.state))
+                .bind(message.text.chars().any(scripts::is_unspaced))
+                .bind(message.text.as_str())
+                .bind(frame)
+                .bind(rest.as_slice())
+                .bind(cut)
+        });
+        add.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -164,5 +201,7 @@ async fn numbered(
     Ok(sqlx::query(add).bind(bytes).execute(connection).await?.last_insert_rowid())
 }
 
+/// Rows of one statement.
+const TOGETHER: usize = 16;
 /// Of a content that is kept as it came.
 const NO_FRAME: i64 = 0;

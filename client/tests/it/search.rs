@@ -129,9 +129,12 @@ fn matches(text: &str, terms: &[(String, bool)]) -> bool {
     let by_words = || terms.iter().all(|(term, whole)| has_in_a_row(&of_text, &words(term), *whole));
     let is_long = |term: &str| term.chars().count() >= 3;
     // One or two characters are compared as they are, but for case.
-    let has = |term: &str| match is_long(term) {
-        true => folded(text).contains(&folded(term)),
-        false => text.to_ascii_lowercase().contains(&term.to_ascii_lowercase()),
+    let has = |term: &str| {
+        if is_long(term) {
+            folded(text).contains(&folded(term))
+        } else {
+            text.to_ascii_lowercase().contains(&term.to_ascii_lowercase())
+        }
     };
     let by_characters = || is_unspaced(text) && terms.iter().all(|(term, _)| has(term));
     let long = terms.iter().any(|(term, _)| is_long(term));

@@ -10,7 +10,7 @@ use std::{
 use waxwing_client::{
     Client, Cursor, Event, Events, Options, Settled,
     engine::{Command, LinkUses, MessageText, NewAccount, Settings},
-    store::Protection,
+    store::{Profile, Protection},
 };
 use waxwing_net::{ClientConfig, RelayConnection, Trust};
 use waxwing_wire::{address::ServerAddress, content::MessageId, id::AccountId};
@@ -50,7 +50,7 @@ impl Servers {
         Self { child, relay, keyserver }
     }
 
-    pub(crate) async fn person(&self, profile: &Path) -> Client {
+    pub(crate) async fn person(&self, profile: impl Into<Profile>) -> Client {
         let account = NewAccount {
             relay: self.relay.clone(),
             key_servers: vec![self.keyserver.clone()],
