@@ -1,4 +1,5 @@
 //! Texts as people write them, for benchmarks: words by Zipf's law from a made-up vocabulary, a third of a line up to several.
+#![allow(dead_code, reason = "each benchmark uses a part")]
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},

@@ -203,7 +203,7 @@ async fn a_damaged_page_hides_only_what_is_on_it() {
 
 #[tokio::test]
 async fn a_profile_of_any_layout_is_repaired() {
-    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for layout in 1..=6 {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files(&golden.join(layout.to_string())) {
@@ -219,7 +219,7 @@ async fn a_profile_of_any_layout_is_repaired() {
 }
 
 /// What a profile has that is opened without a repair.
-async fn open_copy(golden: &std::path::Path) -> Vec<waxwing_engine::store::StoredMessage> {
+async fn open_copy(golden: &Path) -> Vec<StoredMessage> {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files(golden) {
         fs::write(folder.path().join(name), bytes).unwrap();
