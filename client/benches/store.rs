@@ -85,7 +85,7 @@ impl World {
         self.texts.rng.fill_bytes(&mut id);
         let id = MessageId::from_bytes(id);
         let conversation = peer(self.texts.zipf(PEERS as f64));
-        let is_own = self.texts.rng.next_u64() % 2 == 0;
+        let is_own = self.texts.rng.next_u64().is_multiple_of(2);
         let (author, reader) = if is_own { (OWN, conversation) } else { (conversation, OWN) };
         let sent = Timestamp(BEGAN + self.number * 40_000 + self.texts.rng.next_u64() % 30_000);
         let (sequence, previous) = self.chains.entry((conversation, author)).or_insert((0, ChainHash::NONE));

@@ -35,13 +35,13 @@ const LONG: u64 = 8 * SHORT;
 
 /// Two conversations in turns; everything that was read before the last few.
 fn message(number: u64) -> StoredMessage {
-    let conversation = if number % 2 == 0 { PEER } else { OTHER };
+    let conversation = if number.is_multiple_of(2) { PEER } else { OTHER };
     let words = ["garden", "gate", "plain", "上海火车站", "carpet"];
     let text = format!("{} {} {number}", words[(number % 5) as usize], words[(number / 5 % 5) as usize]);
     StoredMessage {
         conversation,
         id: MessageId::from_bytes((u128::from(number) * 0x9e37_79b9_7f4a_7c15).to_le_bytes()),
-        author: if number % 3 == 0 { OWN } else { conversation },
+        author: if number.is_multiple_of(3) { OWN } else { conversation },
         device: DeviceId::MIN,
         sequence: number,
         sent: Timestamp(1_000 + number),
