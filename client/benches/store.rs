@@ -9,7 +9,10 @@
     missing_docs,
     reason = "a benchmark: a panic is the report, and ratios are for people"
 )]
+mod texts;
+
 use std::{
+    collections::HashMap,
     fs,
     hint::black_box,
     path::Path,
@@ -28,14 +31,18 @@ use waxwing_engine::{
     store::{Batch, Record, Store as _, StoredMessage, Table, Write},
 };
 use waxwing_wire::{
-    content::MessageId,
-    id::{AccountId, DeviceId},
+    content::{Body, ChainHash, Content, Conversation, MessageId, Text},
+    id::{AccountId, DeviceId, Generation, Sequence},
+    manifest::{ContentHash, ManifestReference},
     sealed::{Parameters, Passphrase},
     time::Timestamp,
 };
 
+use self::texts::{Script, Texts};
+
 const OWN: AccountId = AccountId::from_bytes([0xa1; 32]);
 const PEERS: u64 = 50;
+const BEGAN: u64 = 1_700_000_000_000;
 
 fn main() {
     let messages = std::env::var("WAXWING_MESSAGES").map_or(50_000, |text| text.parse().unwrap());
@@ -58,85 +65,57 @@ fn main() {
     criterion.final_summary();
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Script {
-    Latin,
-    Chinese,
-}
-
-/// Makes messages as people write them: words by Zipf's law, a third of a line up to several.
+/// Makes messages as an engine stores them.
 struct World {
-    rng: ChaCha20Rng,
-    script: Script,
+    texts: Texts,
     number: u64,
+    /// What each device's next content in a conversation says of the one before.
+    chains: HashMap<(AccountId, AccountId), (u64, ChainHash)>,
 }
 
 impl World {
     fn new(script: Script) -> Self {
-        Self { rng: ChaCha20Rng::seed_from_u64(1), script, number: 0 }
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.rng.next_u64() % most
-    }
-
-    /// 1 to `most`, the small ones often.
-    fn zipf(&mut self, most: f64) -> u64 {
-        let uniform = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        most.powf(uniform) as u64
-    }
-
-    fn word(&mut self) -> String {
-        let rank = self.zipf(30_000.0);
-        match self.script {
-            Script::Latin => {
-                let syllables = [
-                    "ka", "lo", "mi", "ster", "un", "be", "ra", "ting", "so", "ve", "de", "nor", "pa", "qui", "el",
-                    "ash",
-                ];
-                let (mut rest, mut word) = (rank, String::new());
-                loop {
-                    word.push_str(syllables[(rest % 16) as usize]);
-                    rest /= 16;
-                    if rest == 0 {
-                        return word;
-                    }
-                }
-            }
-            Script::Chinese => {
-                let character = |number: u64| char::from_u32(0x4e00 + number as u32).unwrap();
-                [character(rank % 173 * 17), character(rank / 173 * 16)].iter().collect()
-            }
-        }
-    }
-
-    fn text(&mut self) -> String {
-        let words = 2 + self.zipf(120.0);
-        let words: Vec<_> = (0..words).map(|_| self.word()).collect();
-        words.join(if self.script == Script::Latin { " " } else { "" })
+        Self { texts: Texts::new(script), number: 0, chains: HashMap::new() }
     }
 
     fn message(&mut self) -> StoredMessage {
         self.number += 1;
-        let text = self.text();
+        let text = self.texts.text();
         let mut id = [0; 16];
-        self.rng.fill_bytes(&mut id);
-        let peer = self.zipf(PEERS as f64);
-        let mut conversation = [0; 32];
-        ChaCha20Rng::seed_from_u64(peer).fill_bytes(&mut conversation);
-        let conversation = AccountId::from_bytes(conversation);
-        // What stands about a text in an encoded content: id, times, chain hash, manifests (spec §16.1).
-        let mut content = vec![0; 120];
-        self.rng.fill_bytes(&mut content);
-        content.splice(60..60, text.bytes());
+        self.texts.rng.fill_bytes(&mut id);
+        let id = MessageId::from_bytes(id);
+        let conversation = peer(self.texts.zipf(PEERS as f64));
+        let is_own = self.texts.rng.next_u64().is_multiple_of(2);
+        let (author, reader) = if is_own { (OWN, conversation) } else { (conversation, OWN) };
+        let sent = Timestamp(BEGAN + self.number * 40_000 + self.texts.rng.next_u64() % 30_000);
+        let (sequence, previous) = self.chains.entry((conversation, author)).or_insert((0, ChainHash::NONE));
+        *sequence += 1;
+        let body = Text { text: text.clone(), mentions: Vec::new(), attachments: Vec::new(), view_once: false };
+        let content = Content {
+            id,
+            sent,
+            sequence: *sequence,
+            previous: *previous,
+            conversation: Conversation::Account(reader),
+            own_manifest: manifest(author, self.number),
+            your_manifest: Some(manifest(reader, self.number)),
+            expires_after: 0,
+            reply_to: None,
+            fallback: String::new(),
+            body: Body::Text(body),
+            identity: None,
+            extensions: Vec::new(),
+        };
+        let content = content.encode().unwrap();
+        *previous = Content::chain_hash(&content);
         StoredMessage {
             conversation,
-            id: MessageId::from_bytes(id),
-            author: if self.below(2) == 0 { OWN } else { conversation },
+            id,
+            author,
             device: DeviceId::MIN,
-            sequence: self.number,
-            sent: Timestamp(1_700_000_000_000 + self.number * 40_000 + self.below(30_000)),
-            stored: Timestamp(1_700_000_000_000 + self.number * 40_000 + 31_000),
+            sequence: *sequence,
+            sent,
+            stored: Timestamp(BEGAN + self.number * 40_000 + 31_000),
             state: State::Delivered,
             text,
             content,
@@ -148,12 +127,27 @@ impl World {
         let message = self.message();
         let peer = message.conversation.as_bytes().to_vec();
         let mut session = vec![0; 3_000];
-        self.rng.fill_bytes(&mut session);
+        self.texts.rng.fill_bytes(&mut session);
         let put = |table, key: Vec<u8>, value: Vec<u8>| Write::Put(Record { table, key, value: value.into() });
         let seen = [message.author.as_bytes().as_slice(), message.id.as_bytes()].concat();
         let writes = [put(Table::Session, peer, session), put(Table::Seen, seen, vec![0; 8]), Write::Message(message)];
         writes.into_iter().collect()
     }
+}
+
+fn peer(number: u64) -> AccountId {
+    let mut id = [0; 32];
+    ChaCha20Rng::seed_from_u64(number).fill_bytes(&mut id);
+    AccountId::from_bytes(id)
+}
+
+/// An account's manifest changes with a device, or when it is renewed: here each 5,000 messages of all.
+fn manifest(of: AccountId, number: u64) -> ManifestReference {
+    let sequence = (number / 5_000) as u32;
+    let mut content_hash = *of.as_bytes();
+    content_hash[..4].copy_from_slice(&sequence.to_be_bytes());
+    let content = ContentHash::from_bytes(content_hash);
+    ManifestReference { generation: Generation(0), sequence: Sequence(sequence), content }
 }
 
 async fn fill(path: &Path, world: &mut World, messages: u64) {
@@ -173,7 +167,7 @@ async fn fill(path: &Path, world: &mut World, messages: u64) {
     let ratio = |bytes: usize| size as f64 / bytes as f64;
     println!(
         "{messages} messages in {:?}: {took:.1?}, {:.0} a second in batches of 1,000",
-        world.script,
+        world.texts.script,
         messages as f64 / took.as_secs_f64()
     );
     println!("  texts {texts} bytes ({} each), contents {contents}; database {size}", texts / messages as usize);
@@ -193,14 +187,10 @@ fn reading(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn
     });
     let store = runtime.block_on(open()).unwrap();
     let reader = store.reader();
-    let mut peer = [0; 32];
-    ChaCha20Rng::seed_from_u64(1).fill_bytes(&mut peer);
-    let peer = AccountId::from_bytes(peer);
+    let peer = peer(1);
     let newest = runtime.block_on(reader.page(&peer, None, 1)).unwrap()[0].clone();
-    let middle = waxwing_engine::store::Position {
-        sent: Timestamp(1_700_000_000_000 + (newest.sent.0 - 1_700_000_000_000) / 2),
-        ..newest.position()
-    };
+    let middle =
+        waxwing_engine::store::Position { sent: Timestamp(BEGAN + (newest.sent.0 - BEGAN) / 2), ..newest.position() };
     criterion.bench_function(&name("newest page of 50"), |bencher| {
         bencher.iter(|| runtime.block_on(reader.page(&peer, None, 50)).unwrap());
     });
@@ -234,15 +224,14 @@ fn reading(criterion: &mut Criterion, runtime: &Runtime, path: &Path, name: &dyn
         });
     }
     // The one that is written to least, of those that there are.
-    let mut least = [0; 32];
-    ChaCha20Rng::seed_from_u64(PEERS - 1).fill_bytes(&mut least);
+    let least = self::peer(PEERS - 1);
     let queries: &[(&str, &str)] = if script == Script::Latin {
         &[("a beginning", "lo"), ("a rare word", "quiashnorel"), ("a rare and a common word", "lo quiashnorel")]
     } else {
         &[]
     };
     for (what, query) in queries {
-        let narrow = Search { conversation: Some(AccountId::from_bytes(least)), ..search(query) };
+        let narrow = Search { conversation: Some(least), ..search(query) };
         let hits = runtime.block_on(reader.search(narrow)).unwrap().len();
         criterion.bench_function(&name(&format!("search in one conversation, {what} ({hits} hits)")), |bencher| {
             bencher.iter(|| runtime.block_on(reader.search(narrow)).unwrap());

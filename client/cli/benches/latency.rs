@@ -16,30 +16,28 @@
     missing_docs,
     reason = "a panic is the report"
 )]
+mod people;
+
 use std::{
     future::Future,
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command as Process, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use waxwing_client::{
-    Client, Cursor, Event, Events, Options, Settled,
+    Client,
     engine::{
-        Command, LinkUses, MessageText, NewAccount, Settings, State,
+        MessageText, State,
         store::{Batch, Record, Store as _, StoredMessage, Table, Write},
     },
     store::{EncryptedStore, Protection},
 };
-use waxwing_net::{ClientConfig, RelayConnection, Trust};
 use waxwing_relay::{
     service::Rate,
     store::{Life, NewEnvelope, NewMailbox, Quota, Rules, SqliteStore, Store as _, Via},
 };
 use waxwing_wire::{
-    address::ServerAddress,
     content::MessageId,
     delivery::LaneHash,
     id::{AccountId, DeliveryId, DeviceId, MailboxId},
@@ -47,6 +45,8 @@ use waxwing_wire::{
     relay::{AddLane, NewLane, RelayReply, RelayRequest, mailbox_id},
     time::Timestamp,
 };
+
+use self::people::{Screen, Servers, befriend};
 
 fn main() {
     let rounds: u32 = std::env::var("WAXWING_ROUNDS").map_or(200, |rounds| rounds.parse().unwrap());
@@ -117,73 +117,6 @@ async fn timed<T>(work: impl Future<Output = T>) -> Duration {
     begun.elapsed()
 }
 
-/// `waxwing serve`, a process of its own; ended with its holder.
-struct Servers {
-    child: Child,
-    relay: ServerAddress,
-    keyserver: ServerAddress,
-}
-
-impl Servers {
-    fn start(data: &Path) -> Self {
-        let arguments = ["serve", "--open", "--listen", "127.0.0.1", "--relay-port", "0", "--keyserver-port", "0"];
-        let mut child = Process::new(env!("CARGO_BIN_EXE_waxwing"))
-            .args(arguments)
-            .arg("--data")
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |name| lines.next().unwrap().unwrap().strip_prefix(name).unwrap().trim().parse().unwrap();
-        let (relay, keyserver) = (address("relay"), address("key server"));
-        Self { child, relay, keyserver }
-    }
-
-    async fn person(&self, profile: &Path) -> Client {
-        let account = NewAccount {
-            relay: self.relay.clone(),
-            key_servers: vec![self.keyserver.clone()],
-            relay_admission: None,
-            keyserver_admission: None,
-        };
-        let engine = Settings { allow_private_servers: true, ..Settings::default() };
-        let options = Options { engine, ..Options::default() };
-        let (client, _words) = Client::create(profile, Protection::None, account, options).await.unwrap();
-        assert_eq!(client.settled(PATIENCE).await, Settled::Yes);
-        client
-    }
-
-    async fn relay(&self) -> (waxwing_net::Client, RelayConnection) {
-        let socket = waxwing_net::Client::new(ClientConfig::default()).unwrap();
-        let connection = socket.relay(&self.relay, Trust::Configured).await.unwrap();
-        (socket, connection)
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn befriend(alice: &Client, bob: &Client) {
-    let link = bob.make_link(Duration::from_secs(3_600), LinkUses::Once).await.unwrap();
-    assert_eq!(bob.settled(PATIENCE).await, Settled::Yes);
-    alice.command(Command::Add { link }).await.unwrap();
-    let mut screen = Screen::of(bob).await;
-    let id = alice.send(&bob.account_id(), MessageText::new("hello".into()).unwrap()).await.unwrap();
-    screen.shows(&alice.account_id(), &id).await;
-    bob.command(Command::Accept { account: alice.account_id() }).await.unwrap();
-    let mut events = alice.events(Cursor::START);
-    loop {
-        if let Some((_, Event::ContactAccepted { by_peer: true, .. })) = events.next().await.unwrap() {
-            return;
-        }
-    }
-}
-
 /// Waits until the sender knows that the relay has it.
 async fn sent(client: &Client, to: &AccountId, id: &MessageId) {
     let mut changes = client.changes();
@@ -194,32 +127,6 @@ async fn sent(client: &Client, to: &AccountId, id: &MessageId) {
             return;
         }
         changes.next().await.unwrap();
-    }
-}
-
-/// Reads what it is told of, as a screen does.
-struct Screen {
-    client: Client,
-    events: Events,
-}
-
-impl Screen {
-    async fn of(client: &Client) -> Self {
-        let newest = client.reader().newest_event().await.unwrap();
-        Self { client: client.clone(), events: client.events(newest) }
-    }
-
-    async fn shows(&mut self, from: &AccountId, wanted: &MessageId) {
-        loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.next()).await.expect("it comes").unwrap();
-            if let Some((_, Event::Message { conversation, id, .. })) = event
-                && conversation == *from
-                && id == *wanted
-            {
-                self.client.reader().message(&conversation, &id).await.unwrap().unwrap();
-                return;
-            }
-        }
     }
 }
 
@@ -312,4 +219,3 @@ const ENVELOPE: usize = 2_560;
 const SESSION: usize = 3_000;
 const WARM_UP: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(30);
-const PATIENCE: Duration = Duration::from_secs(30);

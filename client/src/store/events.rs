@@ -115,16 +115,15 @@ impl Reader {
 
 /// Adds events, and forgets the oldest of too many; the last one's cursor.
 pub(super) async fn add(connection: &mut SqliteConnection, events: &[Event]) -> Result<Option<Cursor>, StoreError> {
-    let mut newest = None;
-    for event in events {
-        let body = serde_json::to_string(event).map_err(|_| StoreError::Unavailable)?;
-        let added = sqlx::query(statements::ADD_EVENT).bind(body).execute(&mut *connection).await?;
-        newest = Some(Cursor(row::unsigned(added.last_insert_rowid())));
+    if events.is_empty() {
+        return Ok(None);
     }
-    if newest.is_some() {
-        sqlx::query(statements::TRIM_EVENTS).bind(KEPT).execute(&mut *connection).await?;
-    }
-    Ok(newest)
+    let bodies: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
+    let bodies = bodies.and_then(|bodies| serde_json::to_string(&bodies)).map_err(|_| StoreError::Unavailable)?;
+    // One statement for all: each goes to another thread and back.
+    let added = sqlx::query(statements::ADD_EVENTS).bind(bodies).execute(&mut *connection).await?;
+    sqlx::query(statements::TRIM_EVENTS).bind(KEPT).execute(&mut *connection).await?;
+    Ok(Some(Cursor(row::unsigned(added.last_insert_rowid()))))
 }
 
 /// So many of the newest: months of a busy account.

@@ -16,6 +16,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
     (3, "events", include_str!("migrations/0003_events.sql")),
     (4, "epoch", include_str!("migrations/0004_epoch.sql")),
     (5, "beginnings", include_str!("migrations/0005_beginnings.sql")),
+    (6, "smaller", include_str!("migrations/0006_smaller.sql")),
 ];
 
 /// The first that says how far the profile has come.
@@ -98,7 +99,8 @@ mod tests {
         LAYOUTS[2],
         LAYOUTS[3],
         LAYOUTS[4],
-        (6, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
+        LAYOUTS[5],
+        (7, "broken", "CREATE TABLE new (a INTEGER) STRICT; SELECT * FROM absent;"),
     ];
     const LATER: &[Layout] = &[
         LAYOUTS[0],
@@ -106,7 +108,8 @@ mod tests {
         LAYOUTS[2],
         LAYOUTS[3],
         LAYOUTS[4],
-        (6, "later", "CREATE TABLE new (a INTEGER) STRICT;"),
+        LAYOUTS[5],
+        (7, "later", "CREATE TABLE new (a INTEGER) STRICT;"),
     ];
 
     fn messages() -> Vec<StoredMessage> {
@@ -230,10 +233,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_of_layout_that_fails_changes_nothing_and_leaves_a_copy() {
-        let folder = copy("5");
+        let folder = copy("6");
         let before = database(folder.path());
         assert!(open_with(folder.path(), BROKEN).await.is_err());
-        assert!(fs::read(folder.path().join(folder::copy_name(5))).unwrap() == before);
+        assert!(fs::read(folder.path().join(folder::copy_name(6))).unwrap() == before);
         let mut store = open_with(folder.path(), LAYOUTS).await.unwrap();
         assert_eq!(store.page(&messages()[0].conversation, None, 10).await.unwrap().len(), 3);
         assert_eq!(store.check().await.unwrap(), []);
@@ -241,23 +244,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_layout_is_refused_by_name() {
-        let folder = copy("5");
+        let folder = copy("6");
         open_with(folder.path(), LATER).await.unwrap().close().await.unwrap();
         let before = database(folder.path());
         let refused = open_with(folder.path(), LAYOUTS).await.err();
-        assert_eq!(refused, Some(OpenError::Newer { found: 6, known: 5 }));
+        assert_eq!(refused, Some(OpenError::Newer { found: 7, known: 6 }));
         assert!(database(folder.path()) == before);
-        assert!(folder.path().join(folder::copy_name(5)).exists(), "a refusal keeps the copy");
+        assert!(folder.path().join(folder::copy_name(6)).exists(), "a refusal keeps the copy");
         open_with(folder.path(), LATER).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_layout_that_is_half_there_is_refused() {
         for spoil in [
-            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 5",
-            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 5",
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 6",
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 6",
         ] {
-            let folder = copy("5");
+            let folder = copy("6");
             {
                 let (held, key): (Folder, _) = open::unlock_folder(&folder.path().into(), Unlock::None).await.unwrap();
                 let mut connection = open::connect(&held, DATABASE, &key).await.unwrap();
@@ -265,7 +268,7 @@ mod tests {
                 connection.close().await.unwrap();
             }
             let before = database(folder.path());
-            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(5)), "{spoil}");
+            assert_eq!(open_with(folder.path(), LAYOUTS).await.err(), Some(OpenError::HalfMigrated(6)), "{spoil}");
             assert!(database(folder.path()) == before);
         }
     }

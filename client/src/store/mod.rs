@@ -7,11 +7,14 @@
 //! Invariants: no byte of a person's is in a file in the clear, not for a moment; what was reported saved is there after a crash;
 //! the only module of the crate that knows SQL.
 //! Not here: what the records mean (the engine), passphrases' prompts (the command line).
+#[cfg(test)]
+mod effort;
 mod epoch;
 mod error;
 mod events;
 mod export;
 mod folder;
+mod frame;
 mod key;
 mod layout;
 mod maintain;
@@ -22,6 +25,7 @@ mod repair;
 mod row;
 mod scripts;
 mod search;
+mod sieve;
 mod statements;
 mod threads;
 mod write;
@@ -66,7 +70,7 @@ impl EncryptedStore {
     /// [`StoreError`]; nothing that was saved is lost.
     pub async fn close(self) -> Result<(), StoreError> {
         let Self { writer, reader, note, folder } = self;
-        reader.pool.close().await;
+        reader.close().await;
         let closed = writer.close().await;
         folder.threads.ended().await;
         if let Some(note) = note {

@@ -18,6 +18,7 @@ use super::{
     folder::{self, DAMAGED, DATABASE, Folder, KEY, NEXT},
     key::StoreKey,
     layout::{self, LAYOUTS, Layout},
+    sieve::Sieve,
     statements,
     writer::Writer,
 };
@@ -88,7 +89,7 @@ impl EncryptedStore {
             }
             note => note,
         };
-        let reader = Reader { pool: readers(&folder, key) };
+        let reader = Reader { pool: readers(&folder, key), sieve: Sieve::new(&folder) };
         Ok(Self { writer, reader, note, folder })
     }
 
@@ -104,7 +105,8 @@ impl EncryptedStore {
             bring_up(&folder, &key, LAYOUTS, found).await?;
         }
         let reader = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(looking(&folder, DATABASE, &key));
-        Ok(Archive { reader: Reader { pool: reader }, folder })
+        let reader = Reader { pool: reader, sieve: Sieve::new(&folder) };
+        Ok(Archive { reader, folder })
     }
 }
 
@@ -124,7 +126,7 @@ impl Archive {
 
     /// Lets it go.
     pub async fn close(self) {
-        self.reader.pool.close().await;
+        self.reader.close().await;
         self.folder.threads.ended().await;
     }
 }

@@ -3,12 +3,13 @@ use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
 use waxwing_engine::store::{Position, Record, StoredMessage, Table};
 use waxwing_wire::{content::MessageId, id::AccountId};
 
-use super::{StoreError, row, statements};
+use super::{StoreError, row, sieve::Sieve, statements};
 
 /// Reads a profile that is open, a snapshot each time.
 #[derive(Clone, Debug)]
 pub struct Reader {
     pub(super) pool: SqlitePool,
+    pub(super) sieve: Sieve,
 }
 
 /// Messages about a place in a conversation.
@@ -21,6 +22,11 @@ pub struct Around {
 }
 
 impl Reader {
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+        self.sieve.close().await;
+    }
+
     /// As [`Store::load`](waxwing_engine::store::Store::load).
     ///
     /// # Errors
@@ -84,13 +90,11 @@ impl Reader {
         position: Position,
         limit: usize,
     ) -> Result<Vec<StoredMessage>, StoreError> {
-        let author = sqlx::query_as::<_, (i64, i64)>(statements::ACCOUNT).bind(position.author.as_bytes().as_slice());
-        let author = author.fetch_optional(&self.pool).await?.map(|(_, rank)| rank);
         let page = sqlx::query(statement)
             .bind(conversation.as_bytes().as_slice())
             .bind(count(limit))
             .bind(row::signed(position.sent.0))
-            .bind(author.unwrap_or_else(|| row::rank(&position.author)))
+            .bind(row::side(&position.author, conversation))
             .bind(position.device.value())
             .bind(row::signed(position.sequence));
         page.fetch_all(&self.pool).await?.iter().map(row::message).collect()

@@ -71,7 +71,12 @@ async fn copy(source: &mut Source<'_>, folder: &Folder, key: &StoreKey) -> Resul
     table(source, &mut target, accounts).await?;
     let records = (salvage::LAST_RECORD, salvage::RECORDS, salvage::ADD_RECORD);
     let (records, records_lost) = table(source, &mut target, records).await?;
-    let messages = (salvage::LAST_MESSAGE, salvage::MESSAGES, salvage::ADD_MESSAGE);
+    let has_frames = source.last(salvage::HAS_FRAMES).await.is_ok_and(|count| count > 0);
+    if has_frames {
+        table(source, &mut target, (salvage::LAST_FRAME, salvage::FRAMES, salvage::ADD_FRAME)).await?;
+    }
+    let read = if has_frames { salvage::MESSAGES } else { salvage::MESSAGES_BEFORE };
+    let messages = (salvage::LAST_MESSAGE, read, salvage::ADD_MESSAGE);
     let (messages, messages_lost) = table(source, &mut target, messages).await?;
     let markers = source.rows(salvage::MARKERS, (0, 0)).await.unwrap_or_default();
     let (markers, _) = add(&mut target, salvage::ADD_MARKER, &markers).await?;
@@ -213,3 +218,102 @@ const PIECE: i64 = 512;
 const UNKNOWN_LAST: i64 = 1 << 22;
 /// Errors in a row, without a row that reads, after which a table is given up: several pages of rows.
 const PATIENCE: u32 = 200;
+
+#[cfg(test)]
+mod tests {
+    use waxwing_engine::{
+        State,
+        store::{Batch, Store as _, StoredMessage, Write},
+    };
+    use waxwing_wire::{
+        content::{Body, ChainHash, Content, Conversation, MessageId, Text},
+        id::{AccountId, DeviceId, Generation, Sequence},
+        manifest::{ContentHash, ManifestReference},
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::store::Protection;
+
+    /// A text from one of two devices, whose contents have a frame each.
+    fn message(number: u8) -> StoredMessage {
+        let (own, peer) = (AccountId::from_bytes([0xa1; 32]), AccountId::from_bytes([0xb0; 32]));
+        let content = ContentHash::from_bytes([number % 2; 32]);
+        let text = Text { text: "hello".into(), mentions: Vec::new(), attachments: Vec::new(), view_once: false };
+        let content = Content {
+            id: MessageId::from_bytes([number; 16]),
+            sent: Timestamp(u64::from(number)),
+            sequence: 1,
+            previous: ChainHash::NONE,
+            conversation: Conversation::Account(own),
+            own_manifest: ManifestReference { generation: Generation(0), sequence: Sequence(1), content },
+            your_manifest: None,
+            expires_after: 0,
+            reply_to: None,
+            fallback: String::new(),
+            body: Body::Text(text),
+            identity: None,
+            extensions: Vec::new(),
+        };
+        StoredMessage {
+            conversation: peer,
+            id: content.id,
+            author: peer,
+            device: DeviceId::MIN,
+            sequence: 1,
+            sent: content.sent,
+            stored: content.sent,
+            state: State::Delivered,
+            text: "hello".into(),
+            content: content.encode().unwrap(),
+        }
+    }
+
+    async fn frames(store: &mut EncryptedStore) -> Vec<(i64, i64)> {
+        let connection = store.writer.connection().await.unwrap();
+        let frames = sqlx::query_as("SELECT number, uses FROM frame ORDER BY number").fetch_all(connection).await;
+        store.writer.settle(Ok(())).unwrap();
+        frames.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_message_without_its_frame_is_saved_without_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = EncryptedStore::create(folder.path(), Protection::None).await.unwrap();
+        let all: Batch = (1..=4).map(|number| Write::Message(message(number))).collect();
+        store.save(&all).await.unwrap();
+        let kept = store.page(&message(1).conversation, None, 9).await.unwrap();
+        assert_eq!(kept, [4, 3, 2, 1].map(message), "what was saved is what is read");
+        assert_eq!(frames(&mut store).await, [(0, 0), (1, 2), (2, 2)]);
+        let connection = store.writer.connection().await.unwrap();
+        for spoil in ["PRAGMA foreign_keys = OFF", "DELETE FROM frame WHERE number = 1", "PRAGMA foreign_keys = ON"] {
+            sqlx::query(spoil).execute(&mut *connection).await.unwrap();
+        }
+        store.writer.settle(Ok(())).unwrap();
+        store.close().await.unwrap();
+
+        let salvage = EncryptedStore::repair(folder.path(), Unlock::None).await.unwrap();
+        assert_eq!((salvage.messages, salvage.messages_lost), (4, 0));
+        let mut store = EncryptedStore::open(folder.path(), Unlock::None).await.unwrap();
+        let bare = |number| StoredMessage { content: Vec::new(), ..message(number) };
+        let saved = store.page(&message(1).conversation, None, 9).await.unwrap();
+        assert_eq!(saved, [message(4), bare(3), message(2), bare(1)]);
+        assert_eq!(frames(&mut store).await, [(0, 0), (2, 2)]);
+        assert_eq!(store.check().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_frame_goes_with_its_last_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = EncryptedStore::create(folder.path(), Protection::None).await.unwrap();
+        let all: Batch = (1..=4).map(|number| Write::Message(message(number))).collect();
+        store.save(&all).await.unwrap();
+        // Nothing is added twice, and counted once.
+        store.save(&all).await.unwrap();
+        assert_eq!(frames(&mut store).await, [(0, 0), (1, 2), (2, 2)]);
+        store.forget_before(Timestamp(4), None).await.unwrap();
+        assert_eq!(frames(&mut store).await, [(0, 0), (2, 1)]);
+        store.forget_before(Timestamp(9), None).await.unwrap();
+        assert_eq!(frames(&mut store).await, [(0, 0)]);
+    }
+}

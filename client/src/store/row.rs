@@ -1,7 +1,9 @@
 //! A message as columns, and back. Implements spec/21-client-store.md §21.4.
 //!
-//! Invariants: what was saved is what is read, but for numbers above 2^63 - 1, which become that; a text that stands in its encoded
-//! content is stored once.
+//! Invariants: what was saved is what is read, but for numbers above 2^63 - 1, which become that; what stands in columns is not stored
+//! again in the content.
+use core::cmp::Ordering;
+
 use memchr::memmem;
 use sqlx::{Row as _, sqlite::SqliteRow};
 use waxwing_engine::{FailReason, State, store::StoredMessage};
@@ -11,24 +13,39 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::StoreError;
+use super::{StoreError, frame};
 
 /// The columns of one of [`super::statements`]' messages.
 pub(super) fn message(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
-    let text: String = row.try_get("text")?;
-    let content = join(row.try_get("content")?, &text, row.try_get("cut")?)?;
-    Ok(StoredMessage {
+    let sent: i64 = row.try_get("sent")?;
+    let mut message = StoredMessage {
         conversation: account(row, "peer")?,
         id: MessageId::try_from(row.try_get::<&[u8], _>("id")?).map_err(|_| StoreError::Damaged)?,
         author: account(row, "author")?,
         device: device(row.try_get("device")?)?,
         sequence: unsigned(row.try_get("sequence")?),
-        sent: Timestamp(unsigned(row.try_get("sent")?)),
-        stored: Timestamp(unsigned(row.try_get("stored")?)),
+        sent: Timestamp(unsigned(sent)),
+        stored: Timestamp(unsigned(sent.saturating_add(row.try_get("waited")?))),
         state: state(row.try_get("state")?).ok_or(StoreError::Damaged)?,
-        text,
-        content,
-    })
+        text: row.try_get("text")?,
+        content: Vec::new(),
+    };
+    let rest = row.try_get("rest")?;
+    message.content = match row.try_get::<&[u8], _>("frame")? {
+        b"" => join(rest, &message.text, row.try_get("cut")?)?,
+        frame => frame::put_together(frame, rest, &message)?,
+    };
+    Ok(message)
+}
+
+/// Which side of a conversation an author is on, so that sides are ordered as authors' ids are: there are but the peer, whose is 1, and this
+/// account, before or after it.
+pub(super) fn side(author: &AccountId, peer: &AccountId) -> i64 {
+    match author.cmp(peer) {
+        Ordering::Less => 0,
+        Ordering::Equal => THEIRS,
+        Ordering::Greater => 2,
+    }
 }
 
 pub(super) fn account(row: &SqliteRow, column: &str) -> Result<AccountId, StoreError> {
@@ -49,13 +66,6 @@ pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// The first eight bytes of an id as a number that is ordered as they are.
-pub(super) fn rank(account: &AccountId) -> i64 {
-    let first = account.as_bytes().first_chunk().copied().unwrap_or_default();
-    // With the highest bit turned, the negative numbers come first.
-    i64::from_be_bytes(first) ^ i64::MIN
-}
-
 /// The number that is stored for a state; it never changes its meaning.
 pub(super) fn state_number(state: State) -> i64 {
     STATES.iter().zip(0..).find_map(|(of, number)| (*of == state).then_some(number)).unwrap_or_default()
@@ -65,20 +75,21 @@ fn state(number: i64) -> Option<State> {
     STATES.get(usize::try_from(number).ok()?).copied()
 }
 
-/// The content without its text, and where that stood.
+/// A content without its text, and one more than where that stood; 0 if it did not.
 pub(super) fn split(content: &[u8], text: &str) -> (Vec<u8>, i64) {
     let found = if text.is_empty() { None } else { memmem::find(content, text.as_bytes()) };
     let Some(at) = found else { return (content.to_vec(), NOWHERE) };
     let (before, rest) = content.split_at_checked(at).unwrap_or((content, &[]));
     let after = rest.get(text.len()..).unwrap_or_default();
-    ([before, after].concat(), i64::try_from(at).unwrap_or(NOWHERE))
+    let place = i64::try_from(at).unwrap_or_default().saturating_add(1);
+    ([before, after].concat(), place)
 }
 
 fn join(rest: &[u8], text: &str, at: i64) -> Result<Vec<u8>, StoreError> {
     if at == NOWHERE {
         return Ok(rest.to_vec());
     }
-    let at = usize::try_from(at).map_err(|_| StoreError::Damaged)?;
+    let at = usize::try_from(at.saturating_sub(1)).map_err(|_| StoreError::Damaged)?;
     let (before, after) = rest.split_at_checked(at).ok_or(StoreError::Damaged)?;
     Ok([before, text.as_bytes(), after].concat())
 }
@@ -93,7 +104,9 @@ const STATES: [State; 8] = [
     State::Read,
     State::Failed(FailReason::Removed),
 ];
-const NOWHERE: i64 = -1;
+const NOWHERE: i64 = 0;
+/// The peer's own.
+pub(super) const THEIRS: i64 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -114,11 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn ranks_are_ordered_as_ids_are() {
-        let ids = [0x00_u8, 0x01, 0x7f, 0x80, 0xff].map(|first| AccountId::from_bytes([first; 32]));
-        let ranks = ids.map(|id| rank(&id));
-        assert!(ids.is_sorted() && ranks.is_sorted());
-        assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]));
+    fn sides_are_ordered_as_ids_are() {
+        let ids = [0x00_u8, 0x7f, 0xff].map(|first| AccountId::from_bytes([first; 32]));
+        assert_eq!(ids.map(|author| side(&author, &ids[1])), [0, THEIRS, 2]);
     }
 
     #[test]
@@ -135,6 +146,6 @@ mod tests {
             assert_eq!(rest.len(), stored, "{text:?} in {content:?}");
             assert_eq!(join(&rest, text, at).unwrap(), content);
         }
-        assert_eq!(join(b"abc", "x", 4), Err(StoreError::Damaged));
+        assert_eq!(join(b"abc", "x", 5), Err(StoreError::Damaged));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! query ─▶ terms ─┬─ words, by their beginnings ─▶ message_words (all messages; the conversation is a word of its own)
+//!                 │                                   └─ words in a row ─▶ the sieve, candidate by candidate
 //!                 └─ characters in a row ────────▶ message_grams, or every message of a script without spaces
 //! ```
 //! Invariants: what a person types never becomes SQL or a query of FTS5's; a hit has every term.
@@ -77,16 +78,56 @@ impl Reader {
     }
 
     async fn words(&self, terms: &Terms, search: Search<'_>) -> Result<Vec<Hit>, StoreError> {
-        let mut matched = terms.words();
-        if let Some(conversation) = search.conversation {
-            let number = sqlx::query_scalar(statements::ACCOUNT_NUMBER).bind(conversation.as_bytes().to_vec());
-            let Some(number) = number.fetch_optional(&self.pool).await? else { return Ok(Vec::new()) };
-            matched.push_str(&format!(" AND \"{}\"", place(number)));
+        let words = self.split(terms).await?;
+        let mut all: Vec<String> = words.iter().flat_map(Words::each).collect();
+        if all.is_empty() {
+            return Ok(Vec::new());
         }
-        let query = sqlx::query(statements::WORDS).bind(matched);
-        let query = bind(query, search).bind(OPEN).bind(CLOSE);
-        let hit = |row: &SqliteRow| hit(row, |_| Ok(Snippet::marked(row.try_get("snippet")?)));
-        query.fetch_all(&self.pool).await?.iter().map(hit).collect()
+        if let Some(conversation) = search.conversation {
+            let number = sqlx::query_scalar(statements::ACCOUNT).bind(conversation.as_bytes().to_vec());
+            let Some(number) = number.fetch_optional(&self.pool).await? else { return Ok(Vec::new()) };
+            all.push(quoted(&place(number).to_string()));
+        }
+        let all = all.join(" AND ");
+        if words.iter().all(|words| words.all.len() <= 1) {
+            let query = bind(sqlx::query(statements::WORDS).bind(all), search).bind(OPEN).bind(CLOSE);
+            let hit = |row: &SqliteRow| hit(row, |_| Ok(Snippet::marked(row.try_get("snippet")?)));
+            return query.fetch_all(&self.pool).await?.iter().map(hit).collect();
+        }
+        self.in_a_row(&all, &terms.words(), search).await
+    }
+
+    /// Words as the index has them. Letters and digits that every computer has are one word; of everything else the tokenizer knows.
+    async fn split(&self, terms: &Terms) -> Result<Vec<Words>, StoreError> {
+        let texts: Vec<&str> = terms.all.iter().map(|term| term.text.as_str()).collect();
+        let split = if texts.iter().all(|text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            texts.iter().map(|text| vec![text.to_ascii_lowercase()]).collect()
+        } else {
+            self.sieve.words(&texts).await?
+        };
+        Ok(terms.all.iter().zip(split).map(|(term, all)| Words { all, whole: term.whole }).collect())
+    }
+
+    /// Messages that have all the words, some of them in a row: candidates are looked at from the newest on, until there are enough.
+    async fn in_a_row(&self, all: &str, exactly: &str, search: Search<'_>) -> Result<Vec<Hit>, StoreError> {
+        let (mut hits, mut before, mut piece) = (Vec::new(), search.before.map(|hit| hit.number), FEW);
+        loop {
+            let query = sqlx::query(statements::WORDS).bind(all);
+            let query =
+                bind_from(query, Search { limit: piece, ..search }, before).bind(None::<&str>).bind(None::<&str>);
+            let rows = query.fetch_all(&self.pool).await?;
+            let texts: Vec<&str> = rows.iter().map(|row| row.try_get("text")).collect::<Result<_, _>>()?;
+            for (place, snippet) in self.sieve.matching(&texts, exactly, (OPEN, CLOSE)).await? {
+                let row = rows.get(place).ok_or(StoreError::Damaged)?;
+                hits.push(hit(row, |_| Ok(Snippet::marked(&snippet)))?);
+            }
+            if rows.len() < piece || hits.len() >= search.limit {
+                hits.truncate(search.limit);
+                return Ok(hits);
+            }
+            before = rows.last().map(|row| row.try_get("number")).transpose()?;
+            piece = MANY;
+        }
     }
 
     async fn unspaced(&self, terms: &Terms, search: Search<'_>) -> Result<Vec<Hit>, StoreError> {
@@ -103,9 +144,14 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArgume
 
 /// Parameters 2 to 6 of all searches.
 fn bind<'q>(query: Query<'q>, search: Search<'_>) -> Query<'q> {
+    bind_from(query, search, search.before.map(|hit| hit.number))
+}
+
+/// As [`bind`], before another message.
+fn bind_from<'q>(query: Query<'q>, search: Search<'_>, before: Option<i64>) -> Query<'q> {
     let id = |account: Option<AccountId>| account.map(|account| account.as_bytes().to_vec());
     query
-        .bind(search.before.map_or(i64::MAX, |hit| hit.number))
+        .bind(before.unwrap_or(i64::MAX))
         .bind(id(search.conversation))
         .bind(id(search.from))
         .bind(search.since.map_or(0, |since| row::signed(since.0)))
@@ -121,7 +167,7 @@ fn hit(
 }
 
 /// The character that stands for a conversation in the index of words, and for others whose numbers are as many apart as there are
-/// such characters: the statement compares the conversation as well. As in `migrations/0005_beginnings.sql`.
+/// such characters: the statement compares the conversation as well. As in `migrations/0006_smaller.sql`.
 fn place(number: i64) -> char {
     let offset = u32::try_from(number.rem_euclid(PLACES)).unwrap_or_default();
     char::from_u32(FIRST_PLACE.saturating_add(offset)).unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -138,6 +184,21 @@ struct Term {
     text: String,
     /// Between quotation marks: not the beginning of a word, but words.
     whole: bool,
+}
+
+/// A term as the index has it: one word, or several in a row.
+struct Words {
+    all: Vec<String>,
+    whole: bool,
+}
+
+impl Words {
+    /// As FTS5 asks for each of them; of the last its beginning, unless it is whole.
+    fn each(&self) -> impl Iterator<Item = String> {
+        let last = self.all.len().saturating_sub(1);
+        let begins = move |place: usize| if place == last && !self.whole { " *" } else { "" };
+        self.all.iter().enumerate().map(move |(place, word)| format!("{}{}", quoted(word), begins(place)))
+    }
 }
 
 impl Terms {
@@ -241,6 +302,9 @@ impl Snippet {
     }
 }
 
+/// Candidates that are looked at together, first and then.
+const FEW: usize = 64;
+const MANY: usize = 512;
 const MOST_TERMS: usize = 8;
 const MOST_CHARACTERS: usize = 64;
 /// Characters of a snippet before the place, and in all.
@@ -316,7 +380,7 @@ mod tests {
         let mut store = EncryptedStore::create(folder.path(), Protection::None).await.unwrap();
         let connection = store.writer.connection().await.unwrap();
         for (id, number) in ids.iter().zip(numbers) {
-            let add = sqlx::query("INSERT INTO account (number, id, rank) VALUES (?1, ?2, ?1)");
+            let add = sqlx::query("INSERT INTO account (number, id) VALUES (?1, ?2)");
             add.bind(number).bind(id.as_bytes().as_slice()).execute(&mut *connection).await.unwrap();
         }
         store.writer.settle(Ok(())).unwrap();

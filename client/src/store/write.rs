@@ -1,11 +1,13 @@
 //! One transaction for a batch. Implements spec/21-client-store.md §21.4.
 //!
 //! Invariants: a batch is there whole or not at all; when [`save`] says so it is on stable storage.
+use std::collections::{HashMap, HashSet};
+
 use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
-use waxwing_wire::id::AccountId;
+use waxwing_wire::id::{AccountId, DeviceId};
 
-use super::{StoreError, epoch::Epoch, events, row, scripts, statements};
+use super::{StoreError, epoch::Epoch, events, frame, row, scripts, statements};
 use crate::{Cursor, Event};
 
 /// What is on stable storage now.
@@ -27,60 +29,121 @@ pub(super) async fn save(
         return Ok(Saved { event: None, saves: None });
     }
     let mut transaction = connection.begin_with(statements::BEGIN).await?;
-    for write in batch.writes() {
-        apply(&mut transaction, write).await?;
-    }
+    write(&mut transaction, batch.writes()).await?;
     let event = events::add(&mut transaction, told).await?;
     let saves = Epoch::next(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Saved { event, saves: Some(saves) })
 }
 
-async fn apply(connection: &mut SqliteConnection, write: &Write) -> Result<(), StoreError> {
-    match write {
-        Write::Put(Record { table, key, value }) => {
-            let put = sqlx::query(statements::PUT).bind(table.number()).bind(key.as_slice()).bind(value.as_slice());
-            put.execute(connection).await?;
+async fn write(connection: &mut SqliteConnection, writes: &[Write]) -> Result<(), StoreError> {
+    let (mut known, mut puts, mut rows) = (Known::default(), Vec::new(), Vec::new());
+    for write in lasting(writes) {
+        match write {
+            Write::Put(record) => puts.push(record),
+            Write::Delete { table, key } => {
+                let delete = sqlx::query(statements::DELETE).bind(table.number()).bind(key.as_slice());
+                delete.execute(&mut *connection).await?;
+            }
+            Write::Message(message) => rows.push(row(connection, &mut known, message).await?),
+            Write::MessageState { conversation, id, state } => {
+                // It may be one of these.
+                add(connection, &std::mem::take(&mut rows)).await?;
+                let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
+                let update = update.bind(id.as_bytes().as_slice()).bind(row::state_number(*state));
+                update.execute(&mut *connection).await?;
+            }
+            Write::Read { conversation, device, sequence } => {
+                let conversation = known.account(connection, conversation).await?;
+                mark(connection, conversation, device.value(), row::signed(*sequence)).await?;
+            }
         }
-        Write::Delete { table, key } => {
-            sqlx::query(statements::DELETE).bind(table.number()).bind(key.as_slice()).execute(connection).await?;
-        }
-        Write::Message(message) => add(connection, message).await?,
-        Write::MessageState { conversation, id, state } => {
-            let state = row::state_number(*state);
-            let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
-            update.bind(id.as_bytes().as_slice()).bind(state).execute(connection).await?;
-        }
-        Write::Read { conversation, device, sequence } => {
-            let (conversation, _) = account(connection, conversation).await?;
-            mark(connection, conversation, device.value(), row::signed(*sequence)).await?;
-        }
+    }
+    put(connection, &puts).await?;
+    add(connection, &rows).await
+}
+
+/// Without records that the same batch writes again: a session is written with each of the hundreds of messages that were opened with it.
+/// No record is named twice in what is left, so that puts and deletes may be done in any order.
+fn lasting(writes: &[Write]) -> impl Iterator<Item = &Write> {
+    let mut later = HashSet::new();
+    let mut lasting: Vec<&Write> = writes
+        .iter()
+        .rev()
+        .filter(|write| match write {
+            Write::Put(Record { table, key, .. }) | Write::Delete { table, key } => later.insert((*table, key)),
+            Write::Message(_) | Write::MessageState { .. } | Write::Read { .. } => true,
+        })
+        .collect();
+    lasting.reverse();
+    lasting.into_iter()
+}
+
+async fn put(connection: &mut SqliteConnection, records: &[&Record]) -> Result<(), StoreError> {
+    for some in records.chunks(TOGETHER) {
+        let put = sqlx::query(statements::put(some.len()));
+        let put = some.iter().fold(put, |put, Record { table, key, value }| {
+            put.bind(table.number()).bind(key.as_slice()).bind(value.as_slice())
+        });
+        put.execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-async fn add(connection: &mut SqliteConnection, message: &StoredMessage) -> Result<(), StoreError> {
-    let (conversation, peer) = account(connection, &message.conversation).await?;
-    let (_, author) = account(connection, &message.author).await?;
-    let theirs = author == peer;
-    let (content, cut) = row::split(&message.content, &message.text);
-    let add = sqlx::query(statements::ADD_MESSAGE)
-        .bind(conversation)
-        .bind(author)
-        .bind(message.id.as_bytes().as_slice())
-        .bind(message.device.value())
-        .bind(row::signed(message.sequence))
-        .bind(row::signed(message.sent.0))
-        .bind(row::signed(message.stored.0))
-        .bind(row::state_number(message.state))
-        .bind(theirs)
-        .bind(message.text.chars().any(scripts::is_unspaced))
-        .bind(message.text.as_str())
-        .bind(content.as_slice())
-        .bind(cut);
-    add.execute(&mut *connection).await?;
-    if theirs {
+/// A message and what it is stored with.
+struct Row<'m> {
+    message: &'m StoredMessage,
+    conversation: i64,
+    author: i64,
+    side: i64,
+    frame: i64,
+    rest: Vec<u8>,
+    cut: i64,
+}
+
+async fn row<'m>(
+    connection: &mut SqliteConnection,
+    known: &mut Known,
+    message: &'m StoredMessage,
+) -> Result<Row<'m>, StoreError> {
+    let conversation = known.account(connection, &message.conversation).await?;
+    let author = known.account(connection, &message.author).await?;
+    let side = row::side(&message.author, &message.conversation);
+    let (frame, rest, cut) = match frame::take_apart(message) {
+        Some(parts) => (known.frame(connection, parts.frame).await?, parts.rest, 0),
+        None => {
+            let (rest, cut) = row::split(&message.content, &message.text);
+            (NO_FRAME, rest, cut)
+        }
+    };
+    if side == row::THEIRS && known.marked.insert((conversation, message.device)) {
         mark(connection, conversation, message.device.value(), 0).await?;
+    }
+    Ok(Row { message, conversation, author, side, frame, rest, cut })
+}
+
+async fn add(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
+    for some in rows.chunks(TOGETHER) {
+        let add = sqlx::query(statements::add_messages(some.len()));
+        let add = some.iter().fold(add, |add, row| {
+            let Row { message, conversation, author, side, frame, rest, cut } = row;
+            let sent = row::signed(message.sent.0);
+            add.bind(conversation)
+                .bind(author)
+                .bind(side)
+                .bind(message.id.as_bytes().as_slice())
+                .bind(message.device.value())
+                .bind(row::signed(message.sequence))
+                .bind(sent)
+                .bind(row::signed(message.stored.0).saturating_sub(sent))
+                .bind(row::state_number(message.state))
+                .bind(message.text.chars().any(scripts::is_unspaced))
+                .bind(message.text.as_str())
+                .bind(frame)
+                .bind(rest.as_slice())
+                .bind(cut)
+        });
+        add.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -96,18 +159,49 @@ async fn mark(
     Ok(())
 }
 
-/// Number and rank of an account, which it gets the first time it is named.
-async fn account(connection: &mut SqliteConnection, id: &AccountId) -> Result<(i64, i64), StoreError> {
-    let mut rank = row::rank(id);
-    loop {
-        let known = sqlx::query_as(statements::ACCOUNT).bind(id.as_bytes().as_slice());
-        if let Some(known) = known.fetch_optional(&mut *connection).await? {
-            return Ok(known);
+/// What this batch has looked up or made.
+#[derive(Default)]
+struct Known {
+    accounts: HashMap<AccountId, i64>,
+    frames: HashMap<Vec<u8>, i64>,
+    /// Whose devices have a marker.
+    marked: HashSet<(i64, DeviceId)>,
+}
+
+impl Known {
+    /// An account's number, which it gets the first time it is named.
+    async fn account(&mut self, connection: &mut SqliteConnection, id: &AccountId) -> Result<i64, StoreError> {
+        if let Some(number) = self.accounts.get(id) {
+            return Ok(*number);
         }
-        let added = sqlx::query(statements::ADD_ACCOUNT).bind(id.as_bytes().as_slice()).bind(rank);
-        if added.execute(&mut *connection).await?.rows_affected() == 0 {
-            // Taken by an account whose id begins with the same eight bytes.
-            rank = rank.wrapping_add(1);
+        let number = numbered(connection, (statements::ACCOUNT, statements::ADD_ACCOUNT), id.as_bytes()).await?;
+        self.accounts.insert(*id, number);
+        Ok(number)
+    }
+
+    /// A frame's, likewise.
+    async fn frame(&mut self, connection: &mut SqliteConnection, bytes: Vec<u8>) -> Result<i64, StoreError> {
+        if let Some(number) = self.frames.get(&bytes) {
+            return Ok(*number);
         }
+        let number = numbered(connection, (statements::FRAME, statements::ADD_FRAME), &bytes).await?;
+        self.frames.insert(bytes, number);
+        Ok(number)
     }
 }
+
+async fn numbered(
+    connection: &mut SqliteConnection,
+    (look, add): (&'static str, &'static str),
+    bytes: &[u8],
+) -> Result<i64, StoreError> {
+    if let Some(number) = sqlx::query_scalar(look).bind(bytes).fetch_optional(&mut *connection).await? {
+        return Ok(number);
+    }
+    Ok(sqlx::query(add).bind(bytes).execute(connection).await?.last_insert_rowid())
+}
+
+/// Rows of one statement.
+const TOGETHER: usize = 16;
+/// Of a content that is kept as it came.
+const NO_FRAME: i64 = 0;

@@ -164,10 +164,18 @@ async fn a_damaged_page_hides_only_what_is_on_it() {
     let folder = tempfile::tempdir().unwrap();
     filled(folder.path(), 600).await.close().await.unwrap();
     let pages = files(folder.path())["store.db"].len() / PAGE;
-    let mut hidden = 0;
+    let (mut hidden, mut needed_by_all) = (0, 0);
     for page in (pages / 3..pages).step_by(7) {
         damage(folder.path(), page);
-        let store = open(folder.path()).await;
+        let store = match EncryptedStore::open(folder.path(), Unlock::None).await {
+            Ok(store) => store,
+            Err(error) => {
+                assert_eq!(error, OpenError::Damaged, "a page that says how far the profile is");
+                needed_by_all += 1;
+                damage(folder.path(), page);
+                continue;
+            }
+        };
         let (mut read, mut damaged) = (0, 0);
         for number in 1..=600 {
             match store.reader().message(&BOB, &message(number, "").id).await {
@@ -179,11 +187,42 @@ async fn a_damaged_page_hides_only_what_is_on_it() {
             }
         }
         assert_eq!(read + damaged, 600);
-        assert!(damaged <= 200, "page {page} hides {damaged}");
-        hidden += damaged;
+        assert!(damaged <= 200 || damaged == 600, "page {page} hides {damaged}");
+        if damaged == 600 {
+            needed_by_all += 1;
+        } else {
+            hidden += damaged;
+        }
         store.close().await.unwrap();
         // The same again heals it.
         damage(folder.path(), page);
     }
     assert!(hidden > 0, "some pages held messages");
+    assert!(needed_by_all <= 3, "what all messages need, as accounts and frames, is on few pages: {needed_by_all}");
+}
+
+#[tokio::test]
+async fn a_profile_of_any_layout_is_repaired() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for layout in 1..=6 {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files(&golden.join(layout.to_string())) {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let before = open_copy(&golden.join(layout.to_string())).await;
+        let salvage = EncryptedStore::repair(folder.path(), Unlock::None).await.unwrap();
+        assert_eq!((salvage.messages, salvage.messages_lost, salvage.markers), (3, 0, 1), "layout {layout}");
+        let mut store = open(folder.path()).await;
+        assert_eq!(store.page(&BOB, None, 9).await.unwrap(), before, "layout {layout}");
+        assert_eq!(store.check().await.unwrap(), []);
+    }
+}
+
+/// What a profile has that is opened without a repair.
+async fn open_copy(golden: &Path) -> Vec<StoredMessage> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files(golden) {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    open(folder.path()).await.page(&BOB, None, 9).await.unwrap()
 }

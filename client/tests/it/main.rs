@@ -15,4 +15,14 @@ mod kill;
 mod plain;
 mod put_back;
 mod reading;
+mod reuse;
 mod scene;
+mod search;
+#[path = "../../engine/tests/town/mod.rs"]
+#[allow(
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "made for tests that have it as a library"
+)]
+mod town;

@@ -42,6 +42,12 @@ pub fn sequence_in(generation: Generation, count: u64) -> u64 {
     if count > MOST_COUNTED { count } else { (u64::from(generation.0).min(MOST_GENERATIONS) << COUNT_BITS) | count }
 }
 
+/// The count of a number that [`sequence_in`] made of a count below 2^40.
+#[must_use]
+pub const fn count_of(sequence: u64) -> u64 {
+    sequence & MOST_COUNTED
+}
+
 const COUNT_BITS: u32 = 40;
 const MOST_COUNTED: u64 = (1 << COUNT_BITS) - 1;
 /// So that every number is one of a database, too.

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 pub use self::{
     batch::{Batch, Record, Table, Write},
     memory::{MemoryStore, Refused},
-    message::{Position, StoredMessage, sequence_in},
+    message::{Position, StoredMessage, count_of, sequence_in},
 };
 
 /// A client's storage. One engine writes to it at a time.
