@@ -94,7 +94,7 @@ impl Reader {
             let hit = |row: &SqliteRow| hit(row, |_| Ok(Snippet::marked(row.try_get("snippet")?)));
             return query.fetch_all(&self.pool).await?.iter().map(hit).collect();
         }
-        self.in_a_row(&all, &terms.words(), search).await
+        self.in_a_row(&all, &words, &terms.words(), search).await
     }
 
     /// Words as the index has them. Letters and digits that every computer has are one word; of everything else the tokenizer knows.
@@ -109,7 +109,13 @@ impl Reader {
     }
 
     /// Messages that have all the words, some of them in a row: candidates are looked at from the newest on, until there are enough.
-    async fn in_a_row(&self, all: &str, exactly: &str, search: Search<'_>) -> Result<Vec<Hit>, StoreError> {
+    async fn in_a_row(
+        &self,
+        all: &str,
+        words: &[Words],
+        exactly: &str,
+        search: Search<'_>,
+    ) -> Result<Vec<Hit>, StoreError> {
         let (mut hits, mut before, mut piece) = (Vec::new(), search.before.map(|hit| hit.number), FEW);
         loop {
             let query = sqlx::query(statements::WORDS).bind(all);
@@ -117,8 +123,11 @@ impl Reader {
                 bind_from(query, Search { limit: piece, ..search }, before).bind(None::<&str>).bind(None::<&str>);
             let rows = query.fetch_all(&self.pool).await?;
             let texts: Vec<&str> = rows.iter().map(|row| row.try_get("text")).collect::<Result<_, _>>()?;
+            let may_match = |text: &str| words.iter().all(|words| words.may_stand_in(text));
+            let (left, texts): (Vec<&SqliteRow>, Vec<&str>) =
+                rows.iter().zip(texts).filter(|(_, text)| may_match(text)).unzip();
             for (place, snippet) in self.sieve.matching(&texts, exactly, (OPEN, CLOSE)).await? {
-                let row = rows.get(place).ok_or(StoreError::Damaged)?;
+                let row = left.get(place).ok_or(StoreError::Damaged)?;
                 hits.push(hit(row, |_| Ok(Snippet::marked(&snippet)))?);
             }
             if rows.len() < piece || hits.len() >= search.limit {
@@ -193,6 +202,27 @@ struct Words {
 }
 
 impl Words {
+    /// False if they do not stand in a row in a message that has each of them. Of a text in ASCII that is certain: its words are runs of
+    /// letters and digits; of all others the tokenizer has to say it.
+    fn may_stand_in(&self, text: &str) -> bool {
+        if self.all.len() <= 1 || !text.is_ascii() || text.contains('\0') {
+            return true;
+        }
+        let runs = text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|run| !run.is_empty());
+        let runs: Vec<&str> = runs.collect();
+        runs.windows(self.all.len()).any(|runs| self.stand_as(runs))
+    }
+
+    /// Whether these are the words, the last of them perhaps longer.
+    fn stand_as(&self, runs: &[&str]) -> bool {
+        let last = self.all.len().saturating_sub(1);
+        let is = |(place, (run, word)): (usize, (&&str, &String))| {
+            let run = if place == last && !self.whole { run.get(..word.len()) } else { Some(*run) };
+            run.is_some_and(|run| run.eq_ignore_ascii_case(word))
+        };
+        runs.iter().zip(&self.all).enumerate().all(is)
+    }
+
     /// As FTS5 asks for each of them; of the last its beginning, unless it is whole.
     fn each(&self) -> impl Iterator<Item = String> {
         let last = self.all.len().saturating_sub(1);
@@ -325,6 +355,20 @@ mod tests {
 
     fn texts(query: &str) -> Vec<(String, bool)> {
         Terms::parse(query).all.into_iter().map(|term| (term.text, term.whole)).collect()
+    }
+
+    #[test]
+    fn words_in_a_row_are_told_from_others_where_that_is_certain() {
+        let words = |all: &[&str], whole| Words { all: all.iter().map(|word| (*word).to_owned()).collect(), whole };
+        let row = words(&["don", "t", "pan"], false);
+        for text in ["Don't panic", "I said: DON T PAN!", "don_t\tpan", "\u{e9} dont pan", "don\0t x"] {
+            assert!(row.may_stand_in(text), "{text:?}");
+        }
+        for text in ["don panic t", "dont panic", "don't pa", "don't", "xdon't panic", ""] {
+            assert!(!row.may_stand_in(text), "{text:?}");
+        }
+        assert!(!words(&["don", "t", "pan"], true).may_stand_in("don't panic"), "not the beginning of a word");
+        assert!(words(&["one"], false).may_stand_in("other"), "the index has said that it has it");
     }
 
     #[test]
