@@ -5,7 +5,7 @@ use waxwing_engine::{Command, Engine, NameNews, OwnNameState, Purpose, State};
 use waxwing_tests::world::{PersonIndex, Told, Weather, What, World, for_each_seed};
 use waxwing_wire::{name::Name, padding::EnvelopeSize};
 
-use crate::seen::{LANE_CONTACTS, LANE_LINK, LANE_OWN, by, delivered, is_own, lookups, puts};
+use crate::seen::{LANE_CONTACTS, LANE_LINK, LANE_OWN, by, delivered, is_own, lookups, puts, puts_into};
 
 const USUAL: usize = 2_560;
 const OPENING: usize = 4_096;
@@ -39,13 +39,7 @@ fn a_by_link_while_bob_is_offline() {
         links.iter().all(|link| link.purpose == Purpose::Directory(world.account(bob))),
         "that is for nothing else"
     );
-    let sent: Vec<_> = by(&world, a)
-        .iter()
-        .filter_map(|seen| match seen.what {
-            What::Put { mailbox, by_key, size, .. } if mailboxes.contains(&mailbox) => Some((seen.link, by_key, size)),
-            _ => None,
-        })
-        .collect();
+    let sent = puts_into(&world, a, &mailboxes);
     assert_eq!(sizes(&sent), [OPENING, OPENING], "an opening for each device of his, in the size for two of hers");
     assert!(sent.iter().all(|(link, by_key, _)| *by_key && link.purpose == Purpose::Conversation(world.account(bob))));
     let state = world.state(a, bob, "hello");
@@ -139,13 +133,7 @@ fn b_by_name_while_bob_is_offline() {
         "by one connection"
     );
     assert_eq!(lookups(&world, a), ["reach", "bundles"], "the account is known by then");
-    let sent: Vec<_> = asked
-        .iter()
-        .filter_map(|seen| match seen.what {
-            What::Put { mailbox, by_key, size, .. } if mailboxes.contains(&mailbox) => Some((seen.link, by_key, size)),
-            _ => None,
-        })
-        .collect();
+    let sent = puts_into(&world, a, &mailboxes);
     assert_eq!(sizes(&sent), [OPENING, OPENING], "as by a link");
     assert!(sent.iter().all(|(link, by_key, _)| !by_key && link.purpose == Purpose::Conversation(account)), "by work");
     assert_eq!(world.state(a, bob, "hello"), State::Sent);

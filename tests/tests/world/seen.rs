@@ -1,7 +1,7 @@
 //! What tests ask of what travelled.
 use waxwing_engine::{Link, Purpose};
 use waxwing_tests::world::{DeviceIndex, Observed, PersonIndex, What, World};
-use waxwing_wire::padding::EnvelopeSize;
+use waxwing_wire::{id::MailboxId, padding::EnvelopeSize};
 
 /// Everything that a device asked of servers, in its order.
 pub(crate) fn by(world: &World, device: DeviceIndex) -> Vec<&Observed> {
@@ -11,6 +11,11 @@ pub(crate) fn by(world: &World, device: DeviceIndex) -> Vec<&Observed> {
 /// Puts of a device into mailboxes of somebody: connection, whether by a key, size.
 pub(crate) fn puts(world: &World, device: DeviceIndex, to: PersonIndex) -> Vec<(Link, bool, EnvelopeSize)> {
     let theirs: Vec<_> = world.devices(to).iter().map(|device| world.engine(*device).mailbox_id()).collect();
+    puts_into(world, device, &theirs)
+}
+
+/// As [`puts`], into mailboxes whose devices may be off.
+pub(crate) fn puts_into(world: &World, device: DeviceIndex, theirs: &[MailboxId]) -> Vec<(Link, bool, EnvelopeSize)> {
     let put = |seen: &&Observed| match seen.what {
         What::Put { mailbox, by_key, size, .. } if theirs.contains(&mailbox) => Some((seen.link, by_key, size)),
         _ => None,
