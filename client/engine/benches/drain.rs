@@ -23,10 +23,7 @@ use std::{hint::black_box, time::Duration};
 
 use cpu_time::ThreadTime;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
-use waxwing_engine::{
-    Input,
-    store::{Table, Write},
-};
+use waxwing_engine::Input;
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use self::town::{Letter, Town};
@@ -48,9 +45,6 @@ impl Scene {
         let bob = town.account(BOB);
         for number in 0..MESSAGES {
             town.say(0, bob, &format!("message {number}, which is about as long as messages are"));
-            if number % 250 == 249 {
-                forget_what_was_sent(&mut town);
-            }
         }
         let letters = town.waiting(BOB).clone();
         assert_eq!(letters.len(), MESSAGES);
@@ -83,16 +77,6 @@ impl Scene {
         let messages = self.town.residents[BOB].messages(&alice);
         assert!(messages.len() > MESSAGES, "all are shown");
     }
-}
-
-/// Nobody acknowledges, since Bob's device is off; what is kept for that would slow the making of the scene, which is not measured.
-fn forget_what_was_sent(town: &mut Town) {
-    let alice = &mut town.residents[0];
-    let sent = alice.store.load_now().into_iter().filter(|record| record.table == Table::Outbox);
-    let deletes = sent.map(|record| Write::Delete { table: record.table, key: record.key });
-    alice.store.save_now(&deletes.collect()).expect("a store in memory takes all");
-    alice.restart();
-    town.run();
 }
 
 /// The unit: x25519-dalek's Montgomery ladder.

@@ -2,11 +2,14 @@
 //!
 //! Invariants: nothing is sealed for a device that no believed manifest lists, nor under a generation that the person has not accepted; the
 //! ratchet step and the envelope are in one batch.
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 use waxwing_protocol::{SealError, sealed};
 use waxwing_wire::{
     content::Content,
     id::{AccountId, DeliveryId},
+    manifest::Device as Listing,
     padding::EnvelopeSize,
     time::Timestamp,
 };
@@ -14,7 +17,7 @@ use waxwing_wire::{
 use super::{Engine, directory::Bundles};
 use crate::{
     convert,
-    outbox::{Audience, EntryKey, Route, SealedEnvelope},
+    outbox::{Audience, EntryKey, Listed, Route, SealedEnvelope},
     random,
     sessions::{self, Device},
     times,
@@ -23,27 +26,51 @@ use crate::{
 impl Engine {
     /// Seals what waits and can be sealed; returns the devices that need a bundle first.
     pub(super) fn seal_waiting(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Bundles {
+        self.follow_manifests(now, rng);
         let mut bundles = Bundles::new();
-        for key in self.outbox.open_keys() {
-            self.bring_up_to_date(&key, now, rng);
-            for device in self.outbox.waiting(&key, now) {
-                match self.seal(&key, device, now, rng) {
-                    Ok(envelope) => self.outbox.sealed(&key, device, envelope, &mut self.stage),
-                    Err(NotYet::Bundle) => {
-                        bundles.entry(device.0).or_default().insert(device.1);
-                    }
-                    Err(NotYet::Place) => self.want(&device.0, false, true),
-                    Err(NotYet::Objects | NotYet::Held) => {}
-                }
+        let mut not_yet = BTreeSet::new();
+        for (key, device) in self.outbox.due(now) {
+            if not_yet.contains(&device) {
+                continue;
             }
-            if self.outbox.settle(&key, now, &mut self.stage) {
-                self.tell_sent(&key);
+            match self.seal(&key, device, now, rng) {
+                Ok(envelope) => self.outbox.sealed(&key, device, envelope, &mut self.stage),
+                Err(NotYet::This) => {}
+                Err(NotYet::Device(why)) => {
+                    not_yet.insert(device);
+                    match why {
+                        Lack::Bundle => {
+                            bundles.entry(device.0).or_default().insert(device.1);
+                        }
+                        Lack::Place => self.want(&device.0, false, true),
+                        Lack::Objects | Lack::Leave => {}
+                    }
+                }
             }
         }
         bundles
     }
 
-    /// The devices of an entry follow the manifests.
+    /// The devices of entries follow the manifests.
+    fn follow_manifests(&mut self, now: Timestamp, rng: &mut impl CryptoRng) {
+        let (own, contacts) = (&self.own, &self.contacts);
+        let listed = |account: &AccountId| {
+            let contact = contacts.get(account);
+            let siblings = own.siblings().filter(|_| *account == own.account());
+            Listed {
+                known: contact.is_some_and(|contact| contact.manifest.is_some()),
+                devices: contact.map_or(&[][..], super::Contact::devices).iter().map(Listing::id).collect(),
+                siblings: siblings.map(Listing::id).collect(),
+            }
+        };
+        for key in self.outbox.take_uncompared(listed) {
+            self.bring_up_to_date(&key, now, rng);
+            if self.outbox.settle(&key, now, &mut self.stage) {
+                self.tell_sent(&key);
+            }
+        }
+    }
+
     fn bring_up_to_date(&mut self, key: &EntryKey, now: Timestamp, rng: &mut impl CryptoRng) {
         let Some(entry) = self.outbox.get(key) else { return };
         let own = self.own.account();
@@ -73,40 +100,40 @@ impl Engine {
         rng: &mut impl CryptoRng,
     ) -> Result<SealedEnvelope, NotYet> {
         let (account, id) = device;
-        let contact = self.contacts.get(&account).ok_or(NotYet::Objects)?;
+        let contact = self.contacts.get(&account).ok_or(Lack::Objects)?;
         if !contact.is_wanted() || contact.unaccepted_generation().is_some() || contact.is_deleted() {
-            return Err(NotYet::Held);
+            return Err(Lack::Leave.into());
         }
         // Nobody believes a device whose manifest has expired: it waits for the renewed one.
         if self.own.manifest.expires() <= now {
-            return Err(NotYet::Held);
+            return Err(Lack::Leave.into());
         }
-        let listed = contact.manifest.as_ref().ok_or(NotYet::Objects)?.device(id).ok_or(NotYet::Held)?;
+        let listed = contact.manifest.as_ref().ok_or(Lack::Objects)?.device(id).ok_or(Lack::Leave)?;
         let listed = listed.keys().identity;
-        let place = contact.place(id).cloned().ok_or(NotYet::Place)?;
+        let place = contact.place(id).cloned().ok_or(Lack::Place)?;
         let peer = self.sessions.entry(device);
-        let recipient = peer.identity(&listed).ok_or(NotYet::Held)?;
+        let recipient = peer.identity(&listed).ok_or(Lack::Leave)?;
         if !peer.is_usable(now) {
-            return Err(NotYet::Bundle);
+            return Err(Lack::Bundle.into());
         }
         let opening = !peer.session.is_acknowledged();
-        let entry = self.outbox.get(key).ok_or(NotYet::Held)?;
+        let entry = self.outbox.get(key).ok_or(NotYet::This)?;
         let plaintext = if opening { self.own.with_identity(&entry.content) } else { Some(entry.content.clone()) };
-        let plaintext = plaintext.ok_or(NotYet::Held)?;
+        let plaintext = plaintext.ok_or(NotYet::This)?;
         let step = match peer.session.seal(&plaintext, convert::time(now), rng) {
             Ok(step) => step,
             Err(SealError::NoSession | SealError::UnacknowledgedTooLong | SealError::ChainExhausted) => {
                 peer.renew = true;
                 peer.save(&device, &mut self.stage);
-                return Err(NotYet::Bundle);
+                return Err(Lack::Bundle.into());
             }
-            Err(_) => return Err(NotYet::Held),
+            Err(_) => return Err(NotYet::This),
         };
-        let certificate = self.own.certificate(rng).ok_or(NotYet::Held)?.clone();
+        let certificate = self.own.certificate(rng).ok_or(Lack::Leave)?.clone();
         let content =
             sealed::Content::of_session(&certificate, step.message()).with_hint(sealed::ContentHint::Resendable);
-        let smallest = sealed::EnvelopeSize::smallest_for(content.unpadded_len()).ok_or(NotYet::Held)?;
-        let smallest = EnvelopeSize::exactly(smallest.bytes()).ok_or(NotYet::Held)?;
+        let smallest = sealed::EnvelopeSize::smallest_for(content.unpadded_len()).ok_or(NotYet::This)?;
+        let smallest = EnvelopeSize::exactly(smallest.bytes()).ok_or(NotYet::This)?;
         // Until it is acknowledged and for three answers, every message is as large as the opening.
         let size = match peer.opening {
             Some(size) if opening || peer.answers_left > 0 => size.max(smallest),
@@ -115,8 +142,8 @@ impl Engine {
         let padded = content.with_padding(sealed::Padding::To(convert::size(size)));
         self.agreements.keep(&self.own.identity, &recipient);
         let sealed = padded.seal_fan_out_with(&self.own.identity, &[recipient], &self.agreements, rng);
-        let sealed = sealed.map_err(|_| NotYet::Held)?;
-        let envelope = sealed.envelope(0).ok_or(NotYet::Held)?;
+        let sealed = sealed.map_err(|_| NotYet::This)?;
+        let envelope = sealed.envelope(0).ok_or(NotYet::This)?;
         sessions::write(&device, &step.delta(), &mut self.stage);
         let _ = step.commit();
         if opening {
@@ -145,6 +172,15 @@ impl Engine {
 /// Why something is not sealed yet.
 #[derive(Clone, Copy, Debug)]
 enum NotYet {
+    /// It is the same for everything that waits for this device.
+    Device(Lack),
+    /// It is this content; what comes after it may go.
+    This,
+}
+
+/// What a device lacks.
+#[derive(Clone, Copy, Debug)]
+enum Lack {
     /// Nothing verified is known of the account.
     Objects,
     /// Where the device takes messages is not known.
@@ -152,7 +188,13 @@ enum NotYet {
     /// There is no session.
     Bundle,
     /// The person decides first, or the device is gone.
-    Held,
+    Leave,
+}
+
+impl From<Lack> for NotYet {
+    fn from(lack: Lack) -> Self {
+        Self::Device(lack)
+    }
 }
 
 impl crate::own::Own {

@@ -100,6 +100,9 @@ impl Engine {
             let reason = if contact.wanted.account { WaitReason::LookingUp } else { WaitReason::NoMailbox };
             return self.why_asked(account, Task::FetchReach(account), reason, now);
         }
+        if let Some(ahead) = self.outbox.ahead(device) {
+            return self.why_sealed(ahead, now);
+        }
         self.why_asked(account, Task::FetchBundles(account), WaitReason::NoKeys, now)
     }
 

@@ -47,7 +47,7 @@ pub(crate) enum Audience {
 }
 
 /// Over which connections.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Route {
     /// The conversation's.
     Conversation,

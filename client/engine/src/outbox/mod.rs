@@ -11,6 +11,10 @@
 //! Not here: how it is sealed (`seal`), how it travels (`delivery`).
 mod entry;
 mod envelope;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod underway;
 
 use std::collections::BTreeMap;
 
@@ -25,7 +29,9 @@ use waxwing_wire::{
 pub(crate) use self::{
     entry::{Audience, Entry, Route, Target, TargetState},
     envelope::SealedEnvelope,
+    queue::Listed,
 };
+use self::{queue::Queue, underway::Underway};
 use crate::{
     sessions::Device,
     stage::Stage,
@@ -41,30 +47,31 @@ pub(crate) type EntryKey = (AccountId, MessageId);
 const KEPT: usize = 32;
 /// Among own devices, who get copies of all conversations.
 const KEPT_OF_COPIES: usize = 256;
+/// Envelopes for one device that wait for their relay; what comes after them is sealed when one of them is there. Twice what is asked at
+/// once, so that nobody waits for a seal.
+const MOST_UNDERWAY: usize = 128;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
     own: AccountId,
     entries: BTreeMap<EntryKey, Entry>,
-    /// Entries in the order in which they were made, those that have something to do only.
-    open: BTreeMap<u64, EntryKey>,
-    envelopes: BTreeMap<Destination, SealedEnvelope>,
+    queue: Queue,
+    envelopes: Underway,
     next: u64,
 }
 
 impl Outbox {
     /// Nothing to deliver, yet, by a device of this account.
-    pub(crate) const fn new(own: AccountId) -> Self {
-        Self { own, entries: BTreeMap::new(), open: BTreeMap::new(), envelopes: BTreeMap::new(), next: 0 }
+    pub(crate) fn new(own: AccountId) -> Self {
+        Self { own, entries: BTreeMap::new(), queue: Queue::default(), envelopes: Underway::default(), next: 0 }
     }
 
     /// Takes something to deliver.
     pub(crate) fn add(&mut self, key: EntryKey, mut entry: Entry, stage: &mut Stage) {
         entry.order = self.next;
         self.next = self.next.saturating_add(1);
-        entry.save(&key, stage);
-        self.open.insert(entry.order, key);
         self.entries.insert(key, entry);
+        self.changed(&key, stage);
     }
 
     pub(crate) fn contains(&self, key: &EntryKey) -> bool {
@@ -75,14 +82,15 @@ impl Outbox {
         self.entries.get(key)
     }
 
-    /// Entries with something to do, oldest first.
-    pub(crate) fn open_keys(&self) -> Vec<EntryKey> {
-        self.open.values().copied().collect()
+    /// Entries whose devices have to be brought up to what is listed now, oldest first: each new one, and all of a conversation whose devices
+    /// are others than the last time.
+    pub(crate) fn take_uncompared(&mut self, listed: impl Fn(&AccountId) -> Listed) -> Vec<EntryKey> {
+        self.queue.take_uncompared(listed)
     }
 
     /// Messages of the person's that are not at all relays, oldest first, and what they are for.
     pub(crate) fn open_messages(&self) -> impl Iterator<Item = (&EntryKey, impl Iterator<Item = (&Device, &Target)>)> {
-        let open = self.open.values().filter_map(|key| self.entries.get_key_value(key));
+        let open = self.queue.open().filter_map(|key| self.entries.get_key_value(key));
         open.filter(|(_, entry)| entry.awaits_receipt).map(|(key, entry)| (key, entry.targets.iter()))
     }
 
@@ -101,7 +109,7 @@ impl Outbox {
         for device in &gone {
             entry.targets.remove(device);
             let destination = destination(key, device);
-            if self.envelopes.remove(&destination).is_some() {
+            if self.envelopes.remove(&destination) {
                 SealedEnvelope::delete(&destination, stage);
             }
         }
@@ -115,15 +123,19 @@ impl Outbox {
             }
         }
         if changed {
-            entry.save(key, stage);
+            self.changed(key, stage);
         }
     }
 
-    /// The devices of an entry that wait to be sealed for now.
-    pub(crate) fn waiting(&self, key: &EntryKey, now: Timestamp) -> Vec<Device> {
-        let Some(entry) = self.entries.get(key) else { return Vec::new() };
-        let due = |target: &Target| target.state == TargetState::Waiting && target.not_before <= now;
-        entry.targets.iter().filter(|(_, target)| due(target)).map(|(device, _)| *device).collect()
+    /// What is to be sealed now, oldest first, and for which devices: not more than may be on its way to each.
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(EntryKey, Device)> {
+        let envelopes = &self.envelopes;
+        self.queue.due(now, |device| MOST_UNDERWAY.saturating_sub(envelopes.count(device)))
+    }
+
+    /// What goes to a device before anything else is sealed for it; none if there is room.
+    pub(crate) fn ahead(&self, device: &Device) -> Option<&Destination> {
+        self.envelopes.first(device).filter(|_| self.envelopes.count(device) >= MOST_UNDERWAY)
     }
 
     /// An envelope was made, in the batch with its ratchet step.
@@ -134,8 +146,8 @@ impl Outbox {
         }
         let destination = destination(key, &device);
         envelope.save(&destination, stage);
-        self.envelopes.insert(destination, envelope);
-        entry.save(key, stage);
+        self.envelopes.insert(entry.order, destination, envelope);
+        self.changed(key, stage);
     }
 
     pub(crate) fn envelope(&self, destination: &Destination) -> Option<&SealedEnvelope> {
@@ -148,16 +160,7 @@ impl Outbox {
 
     /// Envelopes on their way, in the order of their entries.
     pub(crate) fn destinations(&self) -> Vec<Destination> {
-        let mut all: Vec<(u64, Destination)> = self
-            .envelopes
-            .keys()
-            .map(|destination| {
-                let key = (destination.conversation, destination.id);
-                (self.entries.get(&key).map_or(0, |entry| entry.order), *destination)
-            })
-            .collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, destination)| destination).collect()
+        self.envelopes.in_order().copied().collect()
     }
 
     /// A relay has it on stable storage. Whether the entry is through with that.
@@ -167,9 +170,7 @@ impl Outbox {
         if let Some(target) = self.target(destination) {
             target.state = TargetState::Done;
         }
-        if let Some(entry) = self.entries.get(&key) {
-            entry.save(&key, stage);
-        }
+        self.changed(&key, stage);
         self.settle(&key, now, stage)
     }
 
@@ -181,7 +182,6 @@ impl Outbox {
             return false;
         }
         entry.sent = Some(now);
-        self.open.remove(&entry.order);
         if entry.is_of_the_moment() {
             self.remove(key, stage);
             return true;
@@ -189,7 +189,7 @@ impl Outbox {
         if !entry.awaits_receipt {
             entry.delivered = true;
         }
-        entry.save(key, stage);
+        self.changed(key, stage);
         self.prune(&key.0, stage);
         true
     }
@@ -201,9 +201,7 @@ impl Outbox {
         if let Some(target) = self.target(destination) {
             target.state = TargetState::Waiting;
         }
-        if let Some(entry) = self.entries.get(&key) {
-            entry.save(&key, stage);
-        }
+        self.changed(&key, stage);
     }
 
     /// A receipt came. Whether the entry waited for one.
@@ -212,7 +210,7 @@ impl Outbox {
         let news = entry.awaits_receipt && !entry.delivered;
         if news {
             entry.delivered = true;
-            entry.save(key, stage);
+            self.changed(key, stage);
             self.prune(&key.0, stage);
         }
         news
@@ -230,8 +228,7 @@ impl Outbox {
             };
             *target = Target { state: TargetState::Waiting, not_before: Timestamp(0) };
             entry.sent = None;
-            self.open.insert(entry.order, key);
-            entry.save(&key, stage);
+            self.changed(&key, stage);
             self.drop_envelope(&destination(&key, &device), stage);
         }
     }
@@ -248,8 +245,7 @@ impl Outbox {
                 entry.targets.entry((*own, *device)).or_insert(target);
             }
             entry.sent = None;
-            self.open.insert(entry.order, key);
-            entry.save(&key, stage);
+            self.changed(&key, stage);
         }
     }
 
@@ -262,8 +258,8 @@ impl Outbox {
             let devices: Vec<Device> = entry.targets.keys().copied().collect();
             entry.targets.clear();
             entry.sent = None;
-            self.open.insert(entry.order, key);
-            entry.save(&key, stage);
+            self.changed(&key, stage);
+            self.queue.compare_again(&key);
             for device in devices {
                 self.drop_envelope(&destination(&key, &device), stage);
             }
@@ -277,14 +273,13 @@ impl Outbox {
         now: Timestamp,
         stage: &mut Stage,
     ) -> Vec<MessageId> {
-        let expired = self.of(conversation).filter(|(_, entry)| entry.may_have_expired(now)).map(|(key, _)| *key);
-        let expired: Vec<EntryKey> = expired.collect();
+        let mut expired = self.queue.unanswered_since(conversation, ago(now, times::TTL));
+        expired.retain(|key| self.entries.get(key).is_some_and(|entry| entry.may_have_expired(now)));
         for key in &expired {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             entry.targets.clear();
             (entry.sent, entry.told_expired) = (None, false);
-            self.open.insert(entry.order, *key);
-            entry.save(key, stage);
+            self.changed(key, stage);
         }
         expired.into_iter().map(|(_, id)| id).collect()
     }
@@ -317,15 +312,12 @@ impl Outbox {
 
     /// When something waits for its time.
     pub(crate) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = self.open.values().filter_map(|key| self.entries.get(key));
-        let waits = waits.flat_map(|entry| entry.targets.values());
-        let times = waits.filter(|target| target.state == TargetState::Waiting).map(|target| target.not_before);
-        times.filter(|at| *at > now).min()
+        self.queue.next_due(now)
     }
 
     /// Whether anything is on its way.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.open.is_empty()
+        self.queue.is_empty()
     }
 
     /// Every record, as if all had changed.
@@ -338,15 +330,19 @@ impl Outbox {
     pub(crate) fn restore(&mut self, record: &Record) -> Option<()> {
         if record.table == Table::Envelope {
             let destination = envelope::destination_of(&record.key)?;
-            self.envelopes.insert(destination, SealedEnvelope::restore(&record.value)?);
+            let entry = self.entries.get(&(destination.conversation, destination.id));
+            let order = entry.map_or(0, |entry| entry.order);
+            self.envelopes.insert(order, destination, SealedEnvelope::restore(&record.value)?);
             return Some(());
         }
         let key = entry::key_of(&record.key)?;
         let entry = Entry::restore(&record.value)?;
         self.next = self.next.max(entry.order.saturating_add(1));
-        if entry.sent.is_none() {
-            self.open.insert(entry.order, key);
+        // Its envelopes may have come first.
+        for device in entry.targets.keys() {
+            self.envelopes.place(&destination(&key, device), entry.order);
         }
+        self.queue.note(&key, Some(&entry));
         self.entries.insert(key, entry);
         Some(())
     }
@@ -362,14 +358,14 @@ impl Outbox {
     }
 
     fn drop_envelope(&mut self, destination: &Destination, stage: &mut Stage) {
-        if self.envelopes.remove(destination).is_some() {
+        if self.envelopes.remove(destination) {
             SealedEnvelope::delete(destination, stage);
         }
     }
 
     fn remove(&mut self, key: &EntryKey, stage: &mut Stage) {
         let Some(entry) = self.entries.remove(key) else { return };
-        self.open.remove(&entry.order);
+        self.queue.note(key, None);
         for device in entry.targets.keys() {
             self.drop_envelope(&destination(key, device), stage);
         }
@@ -379,17 +375,16 @@ impl Outbox {
     /// Of what was delivered, the newest are kept: receipts, of which there are many, apart from what is said.
     fn prune(&mut self, conversation: &AccountId, stage: &mut Stage) {
         let kept = if *conversation == self.own { KEPT_OF_COPIES } else { KEPT };
-        for route in [Route::Conversation, Route::Receipts] {
-            let delivered = self
-                .of(conversation)
-                .filter(|(_, entry)| entry.route == route && entry.delivered && entry.sent.is_some());
-            let mut delivered: Vec<(u64, EntryKey)> = delivered.map(|(key, entry)| (entry.order, *key)).collect();
-            delivered.sort_unstable();
-            let surplus = delivered.len().saturating_sub(kept);
-            for (_, key) in delivered.into_iter().take(surplus) {
-                self.remove(&key, stage);
-            }
+        for key in self.queue.surplus(conversation, kept) {
+            self.remove(&key, stage);
         }
+    }
+
+    /// An entry is not what it was: it is saved, and what there is to do is known.
+    fn changed(&mut self, key: &EntryKey, stage: &mut Stage) {
+        let Some(entry) = self.entries.get(key) else { return };
+        entry.save(key, stage);
+        self.queue.note(key, Some(entry));
     }
 }
 

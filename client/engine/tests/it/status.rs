@@ -1,7 +1,7 @@
 //! What a person asks about this device.
 use core::time::Duration;
 
-use waxwing_engine::{Command, ConnectionState, Event, Purpose, TroubleCause, WaitReason};
+use waxwing_engine::{Command, ConnectionState, Event, Purpose, TroubleCause, WaitReason, store::Table};
 use waxwing_wire::{frame::ErrorCode, time::Timestamp};
 
 use crate::town::Town;
@@ -44,6 +44,37 @@ fn a_message_says_that_the_relay_is_unreachable_and_when_it_is_tried_again() {
     town.out_of_reach = None;
     town.pass(Duration::from_secs(60));
     assert_eq!(town.residents[0].engine().waiting(), []);
+}
+
+/// 20.10.5: so many are sealed for a device as may be on their way; all of them wait for the same.
+#[test]
+fn whoever_writes_much_to_somebody_out_of_reach_has_few_envelopes_and_nothing_is_lost() {
+    let mut town = Town::with_two_friends();
+    let (alice, bob) = (town.account(0), town.account(1));
+    town.out_of_reach = Some(conversations);
+    town.pass(Duration::from_secs(60));
+    let before = town.residents[1].texts(&alice).len();
+    let texts: Vec<String> = (0..300).map(|number| format!("message {number}")).collect();
+    for text in &texts {
+        town.say(0, bob, text);
+    }
+    let waiting = town.residents[0].engine().waiting();
+    assert_eq!(waiting.len(), 300);
+    for one in &waiting {
+        assert_eq!(one.reason, WaitReason::RelayUnreachable, "also what is not sealed yet");
+    }
+    let envelopes = |town: &Town| {
+        let records = town.residents[0].store.load_now();
+        records.iter().filter(|record| record.table == Table::Envelope).count()
+    };
+    assert_eq!(envelopes(&town), 128);
+    town.residents[0].restart();
+    town.run();
+    assert_eq!((town.residents[0].engine().waiting().len(), envelopes(&town)), (300, 128));
+    town.out_of_reach = None;
+    town.pass(Duration::from_secs(60));
+    assert_eq!((town.residents[0].engine().waiting(), envelopes(&town)), (vec![], 0));
+    assert_eq!(town.residents[1].texts(&alice)[before..], texts, "each once, in order");
 }
 
 /// The waits of the conversation's link, one after each failure: failures so far, and how long.

@@ -13,9 +13,14 @@ use waxwing_wire::{
 
 use super::SETTINGS;
 
+/// Takes what is saved.
+pub type Mirror = Box<dyn FnMut(&Batch)>;
+
 pub struct Resident {
     engine: Option<Engine>,
     pub store: MemoryStore,
+    /// What else is told of each save, before the store has it.
+    pub mirror: Option<Mirror>,
     pub rng: ChaCha20Rng,
     /// What it is to take next.
     pub inputs: VecDeque<Input>,
@@ -43,6 +48,7 @@ impl Resident {
         Self {
             engine: Some(engine),
             store: MemoryStore::new(),
+            mirror: None,
             rng,
             inputs: VecDeque::new(),
             events: Vec::new(),
@@ -86,6 +92,9 @@ impl Resident {
             if let Write::Put(record) = write {
                 self.largest_record = self.largest_record.max(record.value.len());
             }
+        }
+        if let Some(mirror) = &mut self.mirror {
+            mirror(batch);
         }
         if self.store.save_now(batch).is_err() {
             self.crashes += 1;
