@@ -43,6 +43,13 @@ pub(super) struct Note {
     file: File,
 }
 
+impl Drop for Note {
+    fn drop(&mut self) {
+        // As the folder's lock: a child that is being begun may have the file still.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Note {
     /// Where notes will be.
     pub(super) fn make_folder(folder: &Path) -> io::Result<()> {

@@ -23,9 +23,20 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Where this machine notes how far profiles have come.
     pub(super) notes: Option<PathBuf>,
-    _lock: File,
+    _lock: Lock,
     /// Of its connections.
     pub(super) threads: Threads,
+}
+
+/// Given back when it is dropped, and not only when the file is closed everywhere: a child that is being begun has it until it runs its program.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // What fails ends with the file, if nobody else has it.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Folder {
@@ -54,7 +65,7 @@ impl Folder {
         let path = profile.folder.canonicalize()?;
         let lock = private().create(true).truncate(false).open(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, notes: profile.notes.clone(), _lock: lock, threads: Threads::new() }),
+            Ok(()) => Ok(Self { path, notes: profile.notes.clone(), _lock: Lock(lock), threads: Threads::new() }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
@@ -168,3 +179,20 @@ pub(super) const NEXT: &str = "store.db.next";
 pub(super) const SALVAGE: &str = "store.db.salvage";
 pub(super) const DAMAGED: &str = "store.db.damaged";
 const BEFORE: &str = ".before-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_dropped_is_free_though_a_child_has_its_file() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::make(&place.path().into()).unwrap();
+        // As between `fork` and `exec`: another descriptor of the same open file.
+        let childs = folder._lock.0.try_clone().unwrap();
+        assert_eq!(Folder::make(&place.path().into()).err(), Some(OpenError::Locked));
+        drop(folder);
+        Folder::make(&place.path().into()).unwrap();
+        drop(childs);
+    }
+}
