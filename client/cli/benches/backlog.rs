@@ -4,7 +4,7 @@
 //! twenty people: send × 200 each ─▶ `waxwing serve` (a process of its own)        Bob is off
 //! Bob: open ─▶ 4,000 pushes ─▶ driver ─▶ engine ─▶ encrypted store              from here on everything is counted
 //! ```
-//! `cargo bench --workspace --bench backlog`; `WAXWING_MESSAGES` (4,000: those who send more take minutes), `WAXWING_ROUNDS` (2). Counted is the processor time of
+//! `cargo bench --workspace --bench backlog`; `WAXWING_MESSAGES` (4,000), `WAXWING_ROUNDS` (2). Counted is the processor time of
 //! all threads of this process, in which only Bob's client is left, from before it opens its profile until everything is in its store.
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,6 @@ async fn measure(messages: usize, rounds: usize, folder: &Path) {
     let noted = || Profile::new(&bobs).noted_in(folder.join("notes"));
     let bob = servers.person(noted()).await;
     let bob_id = bob.account_id();
-    // One person who has thousands of messages on their way pays for each of them with each input.
     let people: Vec<PathBuf> = (0..PEOPLE).map(|number| folder.join(number.to_string())).collect();
     for profile in &people {
         let person = servers.person(profile).await;
