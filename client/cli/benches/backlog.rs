@@ -129,6 +129,7 @@ fn databases() -> f64 {
 }
 
 const PEOPLE: usize = 20;
-/// So many accounts from one place, and so many messages for one mailbox, are more than servers take by themselves.
-const RELAY: &str = "[limits]\ncreate_mailbox = [0, 0.0]\nputs_of_mailbox = [0, 0.0]\nputs = [0, 0.0]\n";
+/// So many accounts from one place, and so many messages in one mailbox, are more than servers take by themselves.
+const RELAY: &str = "[limits]\nmailbox_bytes = 1073741824\nmailbox_envelopes = 1000000\ncreate_mailbox = [0, 0.0]\n\
+    puts_of_mailbox = [0, 0.0]\nputs = [0, 0.0]\n";
 const KEYSERVER: &str = "[limits]\ncreate = [0, 0.0]\none_time_by_source = [0, 0.0]\n";
