@@ -74,6 +74,7 @@ suite! {
     a_deleted_account_leaves_a_tombstone_that_only_a_higher_generation_follows,
     a6_each_one_time_key_is_handed_out_once_and_then_the_last_resort_flagged,
     b_a_fetch_for_named_devices_takes_from_no_other,
+    a_kind_that_ran_out_before_the_other_skips_none_that_come_later,
     nothing_is_used_up_by_a_fetch_that_fails_or_may_take_nothing,
     an_upload_is_all_or_nothing,
     a_prekey_id_serves_once_in_a_devices_life,
@@ -365,6 +366,38 @@ async fn b_a_fetch_for_named_devices_takes_from_no_other<K: Kind>() {
     assert_eq!(bundles.iter().map(|bundle| bundle.0).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(ids(&store, &person, 1).await.one_time(), [101, 102]);
     assert_eq!(ids(&store, &person, 2).await.one_time(), [202]);
+}
+
+async fn a_kind_that_ran_out_before_the_other_skips_none_that_come_later<K: Kind>() {
+    let kinds = [PrekeyKind::OneTimeX25519, PrekeyKind::OneTimeKyber1024];
+    for (seed, short) in (1..).zip(kinds) {
+        let (store, _place) = K::open().await;
+        let (person, first) = resident(&store, seed).await;
+        let mut batch = person.batch(&first, 1, 1, 3);
+        let mut kept = 0;
+        batch.prekeys.retain(|prekey| {
+            kept += u32::from(prekey.facts().kind == short);
+            prekey.facts().kind != short || kept == 1
+        });
+        store.upload(batch).await.unwrap();
+        let had = |bundle: (u8, u32, Option<u32>, u32, bool)| (bundle.2.is_some(), !bundle.4);
+        for turn in 0..3 {
+            let bundles = handed(&store.bundles(&person.id(), &[], Take::OneTime).await.unwrap());
+            let (one_time, kyber) = had(bundles[0]);
+            let (short_one, long_one) = if short == kinds[0] { (one_time, kyber) } else { (kyber, one_time) };
+            assert_eq!((short_one, long_one), (turn == 0, true), "{short:?}, {turn}");
+        }
+        let mut more = person.batch(&first, 1, 50, 2);
+        more.prekeys.retain(|prekey| !kinds.contains(&prekey.facts().kind) || prekey.facts().kind == short);
+        let state = store.upload(more).await.unwrap();
+        assert_eq!(state, ids(&store, &person, 1).await.state());
+        for turn in 0..3 {
+            let bundles = handed(&store.bundles(&person.id(), &[], Take::OneTime).await.unwrap());
+            let (one_time, kyber) = had(bundles[0]);
+            let (short_one, long_one) = if short == kinds[0] { (one_time, kyber) } else { (kyber, one_time) };
+            assert_eq!((short_one, long_one), (turn < 2, false), "{short:?}, {turn} of those that came later");
+        }
+    }
 }
 
 async fn nothing_is_used_up_by_a_fetch_that_fails_or_may_take_nothing<K: Kind>() {

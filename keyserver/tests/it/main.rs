@@ -14,6 +14,7 @@
 mod asking;
 mod attacks;
 mod conformance;
+mod damage;
 mod malicious;
 mod migration;
 mod people;

@@ -1,5 +1,5 @@
 //! Two servers on one database want the same thing at the same moment: one gets it (spec/19-keyserver.md §19.2.1, §19.4.1, §19.10).
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use waxwing_keyserver::{
     service::invite_hash,
@@ -153,3 +153,36 @@ async fn a_bundle_that_uses_nothing_up_is_from_one_point_in_time_too() {
     let ((), looked) = tokio::join!(changing, looking);
     assert!(looked > u32::from(ROUNDS), "{looked} looks");
 }
+
+/// A transaction that began by reading could not go on to write once the other store has written: whoever loses that race would be
+/// told that the store is unavailable, although nothing is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_stores_that_hand_out_keys_neither_is_told_that_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = two(folder.path()).await;
+    let people: Vec<_> = (1..=4).map(Person::new).collect();
+    for person in &people {
+        let first = person.first(0);
+        one.create_account(person.new_account(&first), NOW).await.unwrap();
+        one.upload(person.batch(&first, 1, 1, KEYS)).await.unwrap();
+    }
+    let mut handed = BTreeSet::new();
+    for _ in 0..KEYS / EACH {
+        // Each store has many in one transaction, and both have some at the same time.
+        let fetches =
+            people.iter().flat_map(|person| (0..EACH).map(move |number| (person, number))).map(|(person, number)| {
+                let (store, account) = (if number % 2 == 0 { &one } else { &other }, person.id());
+                async move { store.bundles(&account, &[], Take::OneTime).await }
+            });
+        for fetched in futures_util::future::join_all(fetches).await {
+            let bundle = fetched.expect("nothing is wrong with the store").bundles.remove(0);
+            assert!(!bundle.last_resort);
+            assert!(handed.insert(bundle.kyber) && handed.insert(bundle.one_time.unwrap()), "handed out twice");
+        }
+    }
+    assert_eq!(handed.len(), 2 * 4 * usize::try_from(KEYS).unwrap(), "all of them, each once");
+}
+
+const KEYS: u32 = 200;
+/// Of each person's keys in a round, from both stores.
+const EACH: u32 = 20;

@@ -179,9 +179,11 @@ impl World {
                 let manifest = self.listing_manifest(which, device)?;
                 let mut batch = self.person(which).batch(manifest, device.into(), first.into(), count.into());
                 batch.most = 9;
-                if first % 4 == 1 {
-                    // One kind alone, so that it runs out at another time than the other.
-                    batch.prekeys.retain(|prekey| prekey.facts().kind != PrekeyKind::OneTimeKyber1024);
+                // One kind alone, so that it runs out at another time than the other.
+                match first % 4 {
+                    1 => batch.prekeys.retain(|prekey| prekey.facts().kind != PrekeyKind::OneTimeKyber1024),
+                    2 => batch.prekeys.retain(|prekey| prekey.facts().kind != PrekeyKind::OneTimeX25519),
+                    _ => {}
                 }
                 Asked::Upload(batch)
             }

@@ -1,8 +1,6 @@
 //! What a fetch found, as it crosses from the database's thread: all its bytes in one piece of memory.
 //!
 //! Memory that one thread takes and another gives back costs both of them a lock for each piece.
-use std::ops::Range;
-
 use rusqlite::{Error, Row, types::Type};
 use waxwing_wire::{
     id::DeviceId,
@@ -29,18 +27,19 @@ pub(super) struct FoundBundle {
 /// Columns, one after another.
 pub(super) struct Bytes(Vec<u8>);
 
-/// Where one of them stands.
-pub(super) struct Piece(Range<usize>);
+/// Where one of them begins and ends.
+#[derive(Clone, Copy)]
+pub(super) struct Piece(usize, usize);
 
 impl Found {
     pub(super) fn unpack(self) -> Bundles {
         let Self { recovery_key, statement, manifest, bundles, bytes } = self;
         let account =
-            AccountObjects { recovery_key, statement: bytes.piece(&statement), manifest: bytes.piece(&manifest) };
+            AccountObjects { recovery_key, statement: bytes.piece(statement), manifest: bytes.piece(manifest) };
         let bundles = bundles.into_iter().map(|found| {
             let FoundBundle { device, signed, one_time, kyber, last_resort } = found;
-            let one_time = one_time.map(|piece| bytes.piece(&piece));
-            Bundle { device, signed: bytes.piece(&signed), one_time, kyber: bytes.piece(&kyber), last_resort }
+            let one_time = one_time.map(|piece| bytes.piece(piece));
+            Bundle { device, signed: bytes.piece(signed), one_time, kyber: bytes.piece(kyber), last_resort }
         });
         Bundles { account, bundles: bundles.collect() }
     }
@@ -70,13 +69,13 @@ impl Bytes {
         Ok(value.as_blob_or_null().map_err(wrong)?.map(|blob| {
             let begin = self.0.len();
             self.0.extend_from_slice(blob);
-            Piece(begin..self.0.len())
+            Piece(begin, self.0.len())
         }))
     }
 
-    fn piece(&self, Piece(place): &Piece) -> Vec<u8> {
+    fn piece(&self, Piece(begin, end): Piece) -> Vec<u8> {
         // A place was given out for bytes that were added before, and nothing is taken away.
-        self.0.get(place.clone()).unwrap_or_default().to_vec()
+        self.0.get(begin..end).unwrap_or_default().to_vec()
     }
 }
 
