@@ -69,13 +69,13 @@ fn main() {
 struct World {
     texts: Texts,
     number: u64,
-    /// What each device's next content in a conversation says of the one before.
-    chains: HashMap<(AccountId, AccountId), (u64, ChainHash)>,
+    /// How many contents each device has in a conversation.
+    counts: HashMap<(AccountId, AccountId), u64>,
 }
 
 impl World {
     fn new(script: Script) -> Self {
-        Self { texts: Texts::new(script), number: 0, chains: HashMap::new() }
+        Self { texts: Texts::new(script), number: 0, counts: HashMap::new() }
     }
 
     fn message(&mut self) -> StoredMessage {
@@ -88,14 +88,15 @@ impl World {
         let is_own = self.texts.rng.next_u64().is_multiple_of(2);
         let (author, reader) = if is_own { (OWN, conversation) } else { (conversation, OWN) };
         let sent = Timestamp(BEGAN + self.number * 40_000 + self.texts.rng.next_u64() % 30_000);
-        let (sequence, previous) = self.chains.entry((conversation, author)).or_insert((0, ChainHash::NONE));
+        let sequence = self.counts.entry((conversation, author)).or_insert(0);
         *sequence += 1;
         let body = Text { text: text.clone(), mentions: Vec::new(), attachments: Vec::new(), view_once: false };
         let content = Content {
             id,
             sent,
             sequence: *sequence,
-            previous: *previous,
+            // As an engine stores it.
+            previous: ChainHash::NONE,
             conversation: Conversation::Account(reader),
             own_manifest: manifest(author, self.number),
             your_manifest: Some(manifest(reader, self.number)),
@@ -107,7 +108,6 @@ impl World {
             extensions: Vec::new(),
         };
         let content = content.encode().unwrap();
-        *previous = Content::chain_hash(&content);
         StoredMessage {
             conversation,
             id,

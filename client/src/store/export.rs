@@ -31,8 +31,8 @@ impl Reader {
             let piece = piece.fetch_all(&mut *snapshot).await?;
             let Some(end) = piece.last() else { break };
             last = end.try_get("number")?;
-            for row in &piece {
-                write(&line(&row::message(row)?))?;
+            for message in row::messages(&piece)? {
+                write(&line(&message))?;
             }
         }
         for row in sqlx::query(statements::walk::MARKERS).fetch_all(&mut *snapshot).await? {

@@ -65,7 +65,7 @@ const NO_ID: MessageId = MessageId::from_bytes([0; 16]);
 const NO_TIME: Timestamp = Timestamp(1);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use waxwing_engine::{State, store::sequence_in};
     use waxwing_wire::{
         content::{Conversation, MessageReference, Text},
@@ -77,7 +77,7 @@ mod tests {
 
     const PEER: AccountId = AccountId::from_bytes([0xb0; 32]);
 
-    fn content(sequence: u64, text: &str) -> Content {
+    pub(in crate::store) fn content(sequence: u64, text: &str) -> Content {
         let manifest = |byte| ManifestReference {
             generation: Generation(2),
             sequence: Sequence(3),
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    fn stored(content: &Content) -> StoredMessage {
+    pub(in crate::store) fn stored(content: &Content) -> StoredMessage {
         let Body::Text(text) = &content.body else { panic!("a text") };
         StoredMessage {
             conversation: PEER,

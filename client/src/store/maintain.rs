@@ -1,8 +1,8 @@
 //! Deleting what is old, and looking for damage. Implements spec/21-client-store.md §21.6 and §21.8.
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Connection as _, Row as _, SqliteConnection};
 use waxwing_wire::{id::AccountId, time::Timestamp};
 
-use super::{EncryptedStore, StoreError, open, row, statements};
+use super::{EncryptedStore, StoreError, checking, open, packing, row, sieve::Sieve, statements};
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Finding {
         /// Of which table.
         table: String,
     },
+    /// A block of texts cannot be unpacked, or has others than those of its messages, or a message's text is nowhere.
+    Text,
     /// An index of the search has not what the messages say.
     Search,
 }
@@ -46,7 +48,7 @@ impl EncryptedStore {
     /// # Errors
     /// [`StoreError`]: it could not be looked at.
     pub async fn check(&mut self) -> Result<Vec<Finding>, StoreError> {
-        let findings = check(self.writer.connection().await?).await?;
+        let findings = check(self.writer.connection().await?, &self.reader.sieve).await?;
         // Whoever read a damaged page reads nothing more through that connection.
         if findings.is_empty() { self.writer.settle(Ok(findings)) } else { Ok(findings) }
     }
@@ -60,15 +62,15 @@ async fn forget(
     let mut forgotten = 0_u64;
     loop {
         // Small transactions: whoever wants to save does not wait for all of it.
-        let statement = if conversation.is_some() { statements::FORGET_IN } else { statements::FORGET };
-        let mut delete = sqlx::query(statement).bind(row::signed(moment.0)).bind(PIECE);
-        if let Some(conversation) = conversation {
-            delete = delete.bind(conversation.as_bytes().as_slice());
+        let mut transaction = connection.begin_with(statements::BEGIN).await?;
+        let numbers = old(&mut transaction, moment, conversation).await?;
+        if numbers.is_empty() {
+            transaction.rollback().await?;
+            break;
         }
-        match delete.execute(&mut *connection).await?.rows_affected() {
-            0 => break,
-            some => forgotten = forgotten.saturating_add(some),
-        }
+        packing::remove(&mut transaction, &numbers).await?;
+        transaction.commit().await?;
+        forgotten = forgotten.saturating_add(u64::try_from(numbers.len()).unwrap_or_default());
     }
     if forgotten > 0 {
         sqlx::query(statements::CHECKPOINT).execute(&mut *connection).await?;
@@ -76,7 +78,26 @@ async fn forget(
     Ok(forgotten)
 }
 
-async fn check(connection: &mut SqliteConnection) -> Result<Vec<Finding>, StoreError> {
+/// Some of the messages that came here before a moment.
+async fn old(
+    connection: &mut SqliteConnection,
+    moment: Timestamp,
+    conversation: Option<&AccountId>,
+) -> Result<Vec<i64>, StoreError> {
+    let moment = row::signed(moment.0);
+    if let Some(conversation) = conversation {
+        let numbers = sqlx::query_scalar(statements::OLD_IN).bind(moment).bind(PIECE);
+        return Ok(numbers.bind(conversation.as_bytes().as_slice()).fetch_all(connection).await?);
+    }
+    let numbers: Vec<i64> =
+        sqlx::query_scalar(statements::OLD).bind(moment).bind(PIECE).fetch_all(&mut *connection).await?;
+    if !numbers.is_empty() {
+        return Ok(numbers);
+    }
+    Ok(sqlx::query_scalar(statements::OLD_LOOSE).bind(moment).bind(PIECE).fetch_all(connection).await?)
+}
+
+async fn check(connection: &mut SqliteConnection, sieve: &Sieve) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
     // Into the file that this looks at.
     sqlx::query(statements::CHECKPOINT).execute(&mut *connection).await?;
@@ -94,13 +115,7 @@ async fn check(connection: &mut SqliteConnection) -> Result<Vec<Finding>, StoreE
     for row in sqlx::query(statements::check::REFERENCES).fetch_all(&mut *connection).await? {
         findings.push(Finding::Reference { table: row.try_get(0)? });
     }
-    for statement in [statements::check::WORDS, statements::check::GRAMS] {
-        match sqlx::query(statement).execute(&mut *connection).await.map_err(StoreError::from) {
-            Ok(_) => {}
-            Err(StoreError::Damaged) => findings.push(Finding::Search),
-            Err(error) => return Err(error),
-        }
-    }
+    findings.extend(checking::texts(connection, sieve).await?);
     Ok(findings)
 }
 

@@ -7,6 +7,9 @@
 //! Invariants: no byte of a person's is in a file in the clear, not for a moment; what was reported saved is there after a crash;
 //! the only module of the crate that knows SQL.
 //! Not here: what the records mean (the engine), passphrases' prompts (the command line).
+mod block;
+mod candidates;
+mod checking;
 #[cfg(test)]
 mod effort;
 mod epoch;
@@ -17,16 +20,22 @@ mod folder;
 mod frame;
 mod key;
 mod layout;
+mod letters;
 mod maintain;
+mod matching;
 mod open;
+mod packing;
 mod profile;
+mod query;
 mod read;
 mod repair;
 mod row;
 mod scripts;
 mod search;
 mod sieve;
+mod snippet;
 mod statements;
+mod texts;
 mod threads;
 mod write;
 mod writer;
@@ -42,7 +51,8 @@ pub use self::{
     profile::Profile,
     read::{Around, Reader},
     repair::Salvage,
-    search::{Hit, Search, Snippet},
+    search::{Hit, Search},
+    snippet::Snippet,
     threads::wait_for_threads,
 };
 

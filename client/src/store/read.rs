@@ -3,7 +3,7 @@ use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
 use waxwing_engine::store::{Position, Record, StoredMessage, Table};
 use waxwing_wire::{content::MessageId, id::AccountId};
 
-use super::{StoreError, row, sieve::Sieve, statements};
+use super::{StoreError, row, sieve::Sieve, statements, texts::Texts};
 
 /// Reads a profile that is open, a snapshot each time.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Reader {
             Some(position) => self.side(statements::PAGE_BEFORE, conversation, position, limit).await,
             None => {
                 let page = sqlx::query(statements::PAGE).bind(conversation.as_bytes().as_slice()).bind(count(limit));
-                page.fetch_all(&self.pool).await?.iter().map(row::message).collect()
+                row::messages(&page.fetch_all(&self.pool).await?)
             }
         }
     }
@@ -97,7 +97,7 @@ impl Reader {
             .bind(row::side(&position.author, conversation))
             .bind(position.device.value())
             .bind(row::signed(position.sequence));
-        page.fetch_all(&self.pool).await?.iter().map(row::message).collect()
+        row::messages(&page.fetch_all(&self.pool).await?)
     }
 
     /// One message by its name.
@@ -107,7 +107,7 @@ impl Reader {
     pub async fn message(&self, conversation: &AccountId, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
         let message = sqlx::query(statements::MESSAGE).bind(conversation.as_bytes().as_slice());
         let message = message.bind(id.as_bytes().as_slice()).fetch_optional(&self.pool).await?;
-        message.as_ref().map(row::message).transpose()
+        message.map(|message| row::message(&message, &mut Texts::default())).transpose()
     }
 
     /// How many messages of the peer's in a conversation lie above the read markers.

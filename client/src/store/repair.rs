@@ -7,14 +7,16 @@
 //! Invariants: the damaged database is only read, and kept; the new one takes its place whole or not at all; a row is taken as it
 //! was authenticated, or not at all.
 use sqlx::{
-    ConnectOptions as _, Connection as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _, sqlite::SqliteRow,
+    ConnectOptions as _, Connection as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _,
+    sqlite::{SqliteQueryResult, SqliteRow},
 };
 
 use super::{
     EncryptedStore, OpenError, Profile, StoreError, Unlock,
+    block::Block,
     folder::{DATABASE, Folder, NEXT, SALVAGE},
     key::StoreKey,
-    open, statements,
+    open, packing, statements,
     statements::salvage,
 };
 
@@ -66,26 +68,55 @@ async fn copy(source: &mut Source<'_>, folder: &Folder, key: &StoreKey) -> Resul
     let mut target = open::connect(folder, SALVAGE, key).await?;
     // Of an older layout, or damaged: then it is as a profile that is opened here for the first time.
     let epoch = source.rows(statements::EPOCH, (0, 0)).await.unwrap_or_default();
-    add(&mut target, salvage::SET_EPOCH, &epoch).await?;
-    let accounts = (salvage::LAST_ACCOUNT, salvage::ACCOUNTS, salvage::ADD_ACCOUNT);
+    add(&mut target, Goes::Row(salvage::SET_EPOCH), &epoch).await?;
+    let accounts = (salvage::LAST_ACCOUNT, salvage::ACCOUNTS, Goes::Row(salvage::ADD_ACCOUNT));
     table(source, &mut target, accounts).await?;
-    let records = (salvage::LAST_RECORD, salvage::RECORDS, salvage::ADD_RECORD);
+    let records = (salvage::LAST_RECORD, salvage::RECORDS, Goes::Row(salvage::ADD_RECORD));
     let (records, records_lost) = table(source, &mut target, records).await?;
-    let has_frames = source.last(salvage::HAS_FRAMES).await.is_ok_and(|count| count > 0);
-    if has_frames {
-        table(source, &mut target, (salvage::LAST_FRAME, salvage::FRAMES, salvage::ADD_FRAME)).await?;
-    }
-    let read = if has_frames { salvage::MESSAGES } else { salvage::MESSAGES_BEFORE };
-    let messages = (salvage::LAST_MESSAGE, read, salvage::ADD_MESSAGE);
-    let (messages, messages_lost) = table(source, &mut target, messages).await?;
+    let (messages, messages_lost) = messages(source, &mut target).await?;
     let markers = source.rows(salvage::MARKERS, (0, 0)).await.unwrap_or_default();
-    let (markers, _) = add(&mut target, salvage::ADD_MARKER, &markers).await?;
+    let (markers, _) = add(&mut target, Goes::Row(salvage::ADD_MARKER), &markers).await?;
     target.close().await?;
     Ok(Salvage { messages, messages_lost, records, records_lost, markers })
 }
 
-/// What ends a table, what reads a range of it, what writes a row.
-type Table = (&'static str, &'static str, &'static str);
+/// Messages of whatever layout, with their frames and texts: how many were read, and how many were not. Those whose text does not read are lost.
+async fn messages(source: &mut Source<'_>, target: &mut SqliteConnection) -> Result<(u64, u64), OpenError> {
+    let has_blocks = source.last(salvage::HAS_BLOCKS).await.is_ok_and(|count| count > 0);
+    let has_frames = source.last(salvage::HAS_FRAMES).await.is_ok_and(|count| count > 0);
+    if has_frames {
+        table(source, target, (salvage::LAST_FRAME, salvage::FRAMES, Goes::Row(salvage::ADD_FRAME))).await?;
+    }
+    let rows = match (has_blocks, has_frames) {
+        (true, _) => salvage::MESSAGES,
+        (false, true) => salvage::MESSAGES_6,
+        (false, false) => salvage::MESSAGES_BEFORE,
+    };
+    let (read, lost) = table(source, target, (salvage::LAST_MESSAGE, rows, Goes::Row(salvage::ADD_MESSAGE))).await?;
+    let text = Goes::Row(salvage::ADD_TEXT);
+    if has_blocks {
+        table(source, target, (salvage::LAST_BLOCK, salvage::BLOCKS, Goes::Texts)).await?;
+        table(source, target, (salvage::LAST_LOOSE, salvage::LOOSE, text)).await?;
+    } else {
+        table(source, target, (salvage::LAST_MESSAGE, salvage::TEXTS, text)).await?;
+    }
+    let mut transaction = target.begin_with(statements::BEGIN).await?;
+    let textless = sqlx::query(salvage::DELETE_TEXTLESS).execute(&mut *transaction).await?.rows_affected();
+    packing::settle(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok((read.saturating_sub(textless), lost.saturating_add(textless)))
+}
+
+/// What ends a table, what reads a range of it, where its rows go.
+type Table = (&'static str, &'static str, Goes);
+
+#[derive(Clone, Copy)]
+enum Goes {
+    /// As they are, by this statement.
+    Row(&'static str),
+    /// They are blocks of texts, which are written one by one.
+    Texts,
+}
 
 /// Copies what reads of a table: how many rows, and how many numbers did not read.
 async fn table(
@@ -127,15 +158,15 @@ async fn table(
 }
 
 /// Writes rows; those that hang from something that did not read are refused.
-async fn add(
-    target: &mut SqliteConnection,
-    statement: &'static str,
-    rows: &[SqliteRow],
-) -> Result<(u64, u64), OpenError> {
+async fn add(target: &mut SqliteConnection, into: Goes, rows: &[SqliteRow]) -> Result<(u64, u64), OpenError> {
     let (mut added, mut refused) = (0_u64, 0_u64);
     let mut transaction = target.begin_with(statements::BEGIN).await?;
     for row in rows {
-        match bound(statement, row)?.execute(&mut *transaction).await {
+        let written = match into {
+            Goes::Row(statement) => bound(statement, row)?.execute(&mut *transaction).await,
+            Goes::Texts => unpack(&mut transaction, row).await,
+        };
+        match written {
             Ok(done) => {
                 added = added.saturating_add(done.rows_affected());
                 refused = refused.saturating_add(1_u64.saturating_sub(done.rows_affected()));
@@ -148,6 +179,18 @@ async fn add(
     }
     transaction.commit().await?;
     Ok((added, refused))
+}
+
+/// Writes the texts of a block; none of one that does not unpack.
+async fn unpack(target: &mut SqliteConnection, row: &SqliteRow) -> Result<SqliteQueryResult, sqlx::Error> {
+    let first = row.try_get("first")?;
+    let mut written = SqliteQueryResult::default();
+    if let Ok(block) = Block::unpack(first, row.try_get("bytes")?) {
+        for (number, text) in block.iter() {
+            written.extend([sqlx::query(salvage::ADD_TEXT).bind(number).bind(text).execute(&mut *target).await?]);
+        }
+    }
+    Ok(written)
 }
 
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

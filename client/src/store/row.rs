@@ -13,10 +13,21 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::{StoreError, frame};
+use super::{StoreError, frame, texts::Texts};
 
 /// The columns of one of [`super::statements`]' messages.
-pub(super) fn message(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
+pub(super) fn message(row: &SqliteRow, texts: &mut Texts) -> Result<StoredMessage, StoreError> {
+    message_with(row, texts.of(row)?)
+}
+
+/// Those of several, that were read together.
+pub(super) fn messages(rows: &[SqliteRow]) -> Result<Vec<StoredMessage>, StoreError> {
+    let mut texts = Texts::default();
+    rows.iter().map(|row| message(row, &mut texts)).collect()
+}
+
+/// The columns of one whose text is known.
+pub(super) fn message_with(row: &SqliteRow, text: String) -> Result<StoredMessage, StoreError> {
     let sent: i64 = row.try_get("sent")?;
     let mut message = StoredMessage {
         conversation: account(row, "peer")?,
@@ -27,7 +38,7 @@ pub(super) fn message(row: &SqliteRow) -> Result<StoredMessage, StoreError> {
         sent: Timestamp(unsigned(sent)),
         stored: Timestamp(unsigned(sent.saturating_add(row.try_get("waited")?))),
         state: state(row.try_get("state")?).ok_or(StoreError::Damaged)?,
-        text: row.try_get("text")?,
+        text,
         content: Vec::new(),
     };
     let rest = row.try_get("rest")?;

@@ -24,6 +24,11 @@ pub(super) fn is_unspaced(character: char) -> bool {
     )
 }
 
+/// Whether a text has any of them.
+pub(super) fn has_unspaced(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(is_unspaced)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

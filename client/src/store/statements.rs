@@ -30,12 +30,16 @@ pub(super) const ADD_FRAME: &str = "INSERT INTO frame (bytes, uses) VALUES (?, 0
 pub(super) const FRAME: &str = "SELECT number FROM frame WHERE bytes = ?";
 /// As [`put`].
 pub(super) fn add_messages(rows: usize) -> SqlStr {
-    several(ADD_MESSAGES, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows, ONCE)
+    several(ADD_MESSAGES, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows, ONCE)
 }
 
 const ADD_MESSAGES: &str = "INSERT INTO message \
-     (conversation, author, side, id, device, sequence, sent, waited, state, unspaced, text, frame, rest, cut) VALUES ";
-const ONCE: &str = " ON CONFLICT (conversation, id, author) DO NOTHING";
+     (number, conversation, author, side, id, device, sequence, sent, waited, state, frame, rest, cut) VALUES ";
+/// The numbers of those that were not there.
+const ONCE: &str = " ON CONFLICT (conversation, id, author) DO NOTHING RETURNING number";
+/// The newest message, and what is loose: less than a block.
+pub(super) const NEWEST: &str =
+    "SELECT coalesce((SELECT max(number) FROM message), 0), count(*), coalesce(sum(octet_length(text)), 0) FROM loose";
 
 fn several(insert: &str, row: &str, rows: usize, end: &str) -> SqlStr {
     // Numbers of ours: nothing that a person typed becomes SQL.
@@ -72,38 +76,58 @@ macro_rules! message {
     ($rest:literal) => {
         concat!(
             "SELECT peer.id AS peer, author.id AS author, message.id, message.device, message.sequence, message.sent, \
-             message.waited, message.state, message.text, message.rest, message.cut, frame.bytes AS frame, message.number ",
+             message.waited, message.state, message.rest, message.cut, frame.bytes AS frame, message.number",
             $rest
         )
     };
 }
 
-pub(super) const PAGE: &str = message!(
+/// With its text, or the block that has it.
+macro_rules! message_with_text {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "SELECT peer.id AS peer, author.id AS author, message.id, message.device, message.sequence, message.sent, \
+             message.waited, message.state, message.rest, message.cut, frame.bytes AS frame, message.number, \
+             loose.text, block.first, block.bytes ",
+            $from,
+            " LEFT JOIN loose ON loose.number = message.number LEFT JOIN block ON loose.number IS NULL \
+             AND block.first = (SELECT max(earlier.first) FROM block AS earlier WHERE earlier.first <= message.number) ",
+            $rest
+        )
+    };
+}
+
+pub(super) const PAGE: &str = message_with_text!(
     "FROM account AS peer CROSS JOIN message ON message.conversation = peer.number \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame WHERE peer.id = ?1 \
+     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+    "WHERE peer.id = ?1 \
      ORDER BY message.sent DESC, message.side DESC, message.device DESC, message.sequence DESC LIMIT ?2"
 );
-pub(super) const PAGE_BEFORE: &str = message!(
+pub(super) const PAGE_BEFORE: &str = message_with_text!(
     "FROM account AS peer CROSS JOIN message ON message.conversation = peer.number \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame WHERE peer.id = ?1 \
+     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+    "WHERE peer.id = ?1 \
      AND (message.sent, message.side, message.device, message.sequence) < (?3, ?4, ?5, ?6) \
      ORDER BY message.sent DESC, message.side DESC, message.device DESC, message.sequence DESC LIMIT ?2"
 );
-pub(super) const PAGE_FROM: &str = message!(
+pub(super) const PAGE_FROM: &str = message_with_text!(
     "FROM account AS peer CROSS JOIN message ON message.conversation = peer.number \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame WHERE peer.id = ?1 \
+     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+    "WHERE peer.id = ?1 \
      AND (message.sent, message.side, message.device, message.sequence) >= (?3, ?4, ?5, ?6) \
      ORDER BY message.sent, message.side, message.device, message.sequence LIMIT ?2"
 );
-pub(super) const PAGE_AFTER: &str = message!(
+pub(super) const PAGE_AFTER: &str = message_with_text!(
     "FROM account AS peer CROSS JOIN message ON message.conversation = peer.number \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame WHERE peer.id = ?1 \
+     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+    "WHERE peer.id = ?1 \
      AND (message.sent, message.side, message.device, message.sequence) > (?3, ?4, ?5, ?6) \
      ORDER BY message.sent, message.side, message.device, message.sequence LIMIT ?2"
 );
-pub(super) const MESSAGE: &str = message!(
+pub(super) const MESSAGE: &str = message_with_text!(
     "FROM account AS peer CROSS JOIN message ON message.conversation = peer.number \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame WHERE peer.id = ?1 AND message.id = ?2 LIMIT 1"
+     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+    "WHERE peer.id = ?1 AND message.id = ?2 LIMIT 1"
 );
 
 pub(super) const UNREAD: &str = "SELECT coalesce(sum((SELECT count(*) FROM message \
@@ -115,59 +139,25 @@ pub(super) const UNREAD_IN_ALL: &str = "SELECT coalesce(sum((SELECT count(*) FRO
      WHERE message.conversation = marker.conversation AND message.side = 1 AND message.device = marker.device \
      AND message.sequence > marker.sequence)), 0) FROM marker";
 
-/// By the moment they came here; what is still to be sent stays.
-pub(super) const FORGET: &str = "DELETE FROM message WHERE number IN (SELECT number FROM message \
-     WHERE sent + waited < ?1 AND (state <> 0 OR side = 1) ORDER BY sent + waited LIMIT ?2)";
-pub(super) const FORGET_IN: &str = "DELETE FROM message WHERE number IN (SELECT number FROM message \
-     WHERE conversation = (SELECT number FROM account WHERE id = ?3) AND sent + waited < ?1 AND (state <> 0 OR side = 1) LIMIT ?2)";
+/// Numbers of messages that came here before a moment, but what is still to be sent: of blocks, of what is loose, of one conversation.
+pub(super) const OLD: &str = "SELECT message.number FROM block INDEXED BY block_oldest \
+     CROSS JOIN message ON message.number BETWEEN block.first AND block.last \
+     WHERE block.oldest < ?1 AND message.sent + message.waited < ?1 AND (message.state <> 0 OR message.side = 1) LIMIT ?2";
+pub(super) const OLD_LOOSE: &str = "SELECT message.number FROM loose CROSS JOIN message ON message.number = loose.number \
+     WHERE message.sent + message.waited < ?1 AND (message.state <> 0 OR message.side = 1) LIMIT ?2";
+pub(super) const OLD_IN: &str = "SELECT number FROM message WHERE conversation = (SELECT number FROM account WHERE id = ?3) \
+     AND sent + waited < ?1 AND (state <> 0 OR side = 1) LIMIT ?2";
 
-/// Messages with all words, the newest first: query, before, peer, author, since, limit, and the snippet's marks; without these, without a
-/// snippet.
-pub(super) const WORDS: &str = message!(
-    ", CASE WHEN ?7 IS NULL THEN '' ELSE snippet(message_words, 0, ?7, ?8, '…', 16) END AS snippet FROM message_words \
-     CROSS JOIN message ON message.number = message_words.rowid \
-     CROSS JOIN account AS peer ON peer.number = message.conversation \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame \
-     WHERE message_words MATCH ?1 AND message_words.rowid < ?2 \
-     AND (?3 IS NULL OR peer.id = ?3) AND (?4 IS NULL OR author.id = ?4) AND message.sent >= ?5 \
-     ORDER BY message_words.rowid DESC LIMIT ?6"
-);
+pub(super) mod pack;
 
-/// As [`WORDS`], for any characters in a row: at least three of them (`grams`), and pieces of one or two after the limit. Without
-/// `grams` every message of a script without spaces is looked at, from the newest on, until the limit is reached.
-pub(super) fn unspaced(grams: bool, pieces: usize) -> SqlStr {
-    let mut text = String::from(if grams { GRAMS } else { UNSPACED });
-    for piece in 0..pieces {
-        // Numbers of ours: nothing that a person typed becomes SQL.
-        text.push_str(&format!(" AND message.text LIKE ?{} ESCAPE '\\'", piece.saturating_add(7)));
-    }
-    text.push_str(" ORDER BY ");
-    text.push_str(if grams { "message_grams.rowid" } else { "message.number" });
-    text.push_str(" DESC LIMIT ?6");
-    AssertSqlSafe(text).into_sql_str()
-}
-
-const GRAMS: &str = message!(
-    "FROM message_grams CROSS JOIN message ON message.number = message_grams.rowid \
-     CROSS JOIN account AS peer ON peer.number = message.conversation \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame \
-     WHERE message_grams MATCH ?1 AND message_grams.rowid < ?2 \
-     AND (?3 IS NULL OR peer.id = ?3) AND (?4 IS NULL OR author.id = ?4) AND message.sent >= ?5"
-);
-const UNSPACED: &str = message!(
-    "FROM message INDEXED BY message_unspaced \
-     CROSS JOIN account AS peer ON peer.number = message.conversation \
-     CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame \
-     WHERE message.unspaced = 1 AND ?1 IS NULL AND message.number < ?2 \
-     AND (?3 IS NULL OR peer.id = ?3) AND (?4 IS NULL OR author.id = ?4) AND message.sent >= ?5"
-);
+pub(super) mod find;
 
 /// What goes through everything, piece by piece.
 pub(super) mod walk {
-    pub(in crate::store) const MESSAGES: &str = message!(
+    pub(in crate::store) const MESSAGES: &str = message_with_text!(
         "FROM message CROSS JOIN account AS peer ON peer.number = message.conversation \
-         CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame \
-         WHERE message.number > ?1 ORDER BY message.number LIMIT ?2"
+         CROSS JOIN account AS author ON author.number = message.author CROSS JOIN frame ON frame.number = message.frame",
+        "WHERE message.number > ?1 ORDER BY message.number LIMIT ?2"
     );
     pub(in crate::store) const MARKERS: &str = "SELECT account.id, marker.device, marker.sequence FROM marker \
          CROSS JOIN account ON account.number = marker.conversation ORDER BY marker.conversation, marker.device";
@@ -179,63 +169,54 @@ pub(super) mod check {
     pub(in crate::store) const PAGES: &str = "PRAGMA cipher_integrity_check";
     pub(in crate::store) const STRUCTURE: &str = "PRAGMA integrity_check(100)";
     pub(in crate::store) const REFERENCES: &str = "PRAGMA foreign_key_check";
-    pub(in crate::store) const WORDS: &str =
-        "INSERT INTO message_words (message_words, rank) VALUES ('integrity-check', 1)";
-    pub(in crate::store) const GRAMS: &str =
-        "INSERT INTO message_grams (message_grams, rank) VALUES ('integrity-check', 1)";
+    /// What hangs together within an index.
+    pub(in crate::store) const INDEXES: [&str; 2] = [
+        "INSERT INTO message_words (message_words, rank) VALUES ('integrity-check', 1)",
+        "INSERT INTO message_grams (message_grams, rank) VALUES ('integrity-check', 1)",
+    ];
+    pub(in crate::store) const BLOCKS: &str =
+        "SELECT first, last, oldest, unspaced, bytes FROM block WHERE first > ? ORDER BY first LIMIT ?";
+    /// Messages whose text is nowhere.
+    pub(in crate::store) const TEXTLESS: &str = "SELECT count(*) FROM message \
+         WHERE NOT EXISTS (SELECT 1 FROM loose WHERE loose.number = message.number) AND NOT EXISTS (SELECT 1 FROM block \
+         WHERE block.first = (SELECT max(earlier.first) FROM block AS earlier WHERE earlier.first <= message.number) \
+         AND block.last >= message.number)";
+    /// Of each word, or row of characters: in how many blocks, and the sum of their numbers.
+    pub(in crate::store) const TALLIES: [[&str; 3]; 2] = [
+        [
+            "CREATE VIRTUAL TABLE temp.term USING fts5vocab (main, message_words, instance)",
+            "SELECT term, count(*), sum(doc) FROM temp.term GROUP BY term",
+            "DROP TABLE temp.term",
+        ],
+        [
+            "CREATE VIRTUAL TABLE temp.term USING fts5vocab (main, message_grams, instance)",
+            "SELECT term, count(*), sum(doc) FROM temp.term GROUP BY term",
+            "DROP TABLE temp.term",
+        ],
+    ];
 }
 
 /// Of the database in memory that looks closer.
 pub(super) mod sieve {
-    /// With the tokenizer of `message_words`.
+    /// With the tokenizers of the indexes.
     pub(in crate::store) const TABLES: &[&str] = &[
         "CREATE VIRTUAL TABLE piece USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2')",
         "CREATE VIRTUAL TABLE word USING fts5vocab (piece, instance)",
+        "CREATE VIRTUAL TABLE row USING fts5 (text, tokenize = 'trigram remove_diacritics 1')",
+        "CREATE VIRTUAL TABLE gram USING fts5vocab (row, instance)",
     ];
     pub(in crate::store) const FILL: &str = "INSERT INTO piece (rowid, text) SELECT key, value FROM json_each(?)";
+    pub(in crate::store) const FILL_GRAMS: &str = "INSERT INTO row (rowid, text) SELECT key, value FROM json_each(?)";
     pub(in crate::store) const WORDS: &str = "SELECT doc, term FROM word ORDER BY doc, offset";
+    pub(in crate::store) const GRAMS: &str = "SELECT doc, term FROM gram ORDER BY doc, offset";
     pub(in crate::store) const MATCHING: &str =
         "SELECT rowid, snippet(piece, 0, ?2, ?3, '…', 16) FROM piece WHERE piece MATCH ?1 ORDER BY rowid";
+    /// As [`super::check::TALLIES`], by places in what was filled in.
+    pub(in crate::store) const TALLY_WORDS: &str = "SELECT DISTINCT term, doc FROM word";
+    pub(in crate::store) const TALLY_GRAMS: &str = "SELECT DISTINCT term, doc FROM gram";
 }
 
-/// What a repair reads, a row at a time if need be, and what it writes.
-pub(super) mod salvage {
-    /// Whether the tables' names read.
-    pub(in crate::store) const TABLES: &str = "SELECT count(*) FROM sqlite_schema";
-    pub(in crate::store) const LAST_ACCOUNT: &str = "SELECT max(number) FROM account";
-    pub(in crate::store) const LAST_RECORD: &str = "SELECT max(number) FROM record";
-    pub(in crate::store) const LAST_MESSAGE: &str = "SELECT max(number) FROM message";
-    /// Whether it has the newest layout's tables of messages, or those before.
-    pub(in crate::store) const HAS_FRAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'frame'";
-    pub(in crate::store) const LAST_FRAME: &str = "SELECT max(number) FROM frame";
-    pub(in crate::store) const FRAMES: &str = "SELECT number, bytes FROM frame WHERE number BETWEEN ?1 AND ?2";
-    pub(in crate::store) const ACCOUNTS: &str = "SELECT number, id FROM account WHERE number BETWEEN ?1 AND ?2";
-    pub(in crate::store) const RECORDS: &str =
-        "SELECT number, kind, key, value FROM record WHERE number BETWEEN ?1 AND ?2";
-    pub(in crate::store) const MESSAGES: &str = "SELECT number, conversation, author, side, id, device, sequence, sent, waited, \
-         state, unspaced, text, frame, rest, cut FROM message WHERE number BETWEEN ?1 AND ?2";
-    /// As [`MESSAGES`], of layouts 1 to 5.
-    pub(in crate::store) const MESSAGES_BEFORE: &str = "SELECT message.number, conversation, author.number, \
-         CASE WHEN theirs = 1 THEN 1 WHEN author.id < peer.id THEN 0 ELSE 2 END, message.id, device, sequence, sent, stored - sent, \
-         state, unspaced, text, 0, content, cut + 1 FROM message \
-         CROSS JOIN account AS author ON author.rank = message.author \
-         CROSS JOIN account AS peer ON peer.number = message.conversation WHERE message.number BETWEEN ?1 AND ?2";
-    pub(in crate::store) const MARKERS: &str = "SELECT conversation, device, sequence FROM marker";
-    pub(in crate::store) const SET_EPOCH: &str = "UPDATE epoch SET profile = ?, saves = ? WHERE one = 1";
-    pub(in crate::store) const ADD_MARKER: &str =
-        "INSERT INTO marker (conversation, device, sequence) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    pub(in crate::store) const ADD_ACCOUNT: &str =
-        "INSERT INTO account (number, id) VALUES (?, ?) ON CONFLICT DO NOTHING";
-    pub(in crate::store) const ADD_FRAME: &str =
-        "INSERT INTO frame (number, bytes, uses) VALUES (?, ?, 0) ON CONFLICT DO NOTHING";
-    pub(in crate::store) const ADD_RECORD: &str =
-        "INSERT INTO record (number, kind, key, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    /// A message whose frame did not read has no content any more.
-    pub(in crate::store) const ADD_MESSAGE: &str = "INSERT INTO message (number, conversation, author, side, id, device, sequence, \
-         sent, waited, state, unspaced, text, frame, rest, cut) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, iif(has, ?13, 0), iif(has, ?14, x''), iif(has, ?15, 0) \
-         FROM (SELECT EXISTS (SELECT 1 FROM frame WHERE number = ?13) AS has) WHERE true ON CONFLICT DO NOTHING";
-}
+pub(super) mod salvage;
 
 #[cfg(test)]
 mod tests {
@@ -279,16 +260,35 @@ mod tests {
             (FORGET_CONSUMER, &[]),
             (LEAVES, &["SCAN leaf"]),
             (SAW_LEAF, &[]),
-            (FORGET, &[]),
-            (FORGET_IN, &[]),
-            (WORDS, search),
+            (NEWEST, &["SCAN loose"]),
+            (OLD, &[]),
+            (OLD_LOOSE, &["SCAN loose"]),
+            (OLD_IN, &[]),
+            (pack::LOOSE, &["SCAN loose"]),
+            (pack::DELETE_LOOSE, &[]),
+            (pack::DELETE_BLOCK, &[]),
+            (pack::INDEX_GRAMS, &[]),
+            (pack::FORGET_WORDS, &[]),
+            (pack::FORGET_GRAMS, &[]),
+            (pack::FLUSH[0], &[]),
+            (pack::FLUSH[1], &[]),
+            (pack::BLOCKS_OF, &["SCAN json_each VIRTUAL TABLE INDEX"]),
+            (pack::ROWS, &[]),
+            (pack::DELETE_MESSAGES, &["SCAN json_each VIRTUAL TABLE INDEX"]),
+            (find::WORDS, search),
+            (find::GRAMS, search),
+            (find::UNSPACED, &["SCAN block USING INDEX block_unspaced"]),
+            (find::LOOSE, &[]),
+            (find::MESSAGES, &["SCAN hit VIRTUAL TABLE INDEX"]),
             (walk::MESSAGES, &[]),
             (walk::MARKERS, &["SCAN marker"]),
             (check::PAGES, &[]),
             (check::STRUCTURE, &[]),
             (check::REFERENCES, &[]),
-            (check::WORDS, &[]),
-            (check::GRAMS, &[]),
+            (check::INDEXES[0], &[]),
+            (check::INDEXES[1], &[]),
+            (check::BLOCKS, &[]),
+            (check::TEXTLESS, &["SCAN message"]),
             (salvage::TABLES, &["SCAN sqlite_master"]),
             (salvage::HAS_FRAMES, &["SCAN sqlite_schema"]),
             (salvage::LAST_FRAME, &[]),
@@ -299,6 +299,13 @@ mod tests {
             (salvage::ACCOUNTS, &[]),
             (salvage::RECORDS, &[]),
             (salvage::MESSAGES, &[]),
+            (salvage::HAS_BLOCKS, &["SCAN sqlite_schema"]),
+            (salvage::LAST_BLOCK, &[]),
+            (salvage::BLOCKS, &[]),
+            (salvage::LAST_LOOSE, &[]),
+            (salvage::LOOSE, &[]),
+            (salvage::ADD_TEXT, &["SCAN CONSTANT ROW"]),
+            (salvage::DELETE_TEXTLESS, &["SCAN message"]),
             (salvage::MARKERS, &["SCAN marker"]),
             (salvage::ADD_ACCOUNT, &[]),
             (salvage::ADD_FRAME, &[]),
@@ -310,13 +317,11 @@ mod tests {
         .into_iter()
         .map(|(text, scans)| (text.into_sql_str(), scans))
         .collect();
+        let rows_of = &["SCAN 2-ROW", "SCAN 16-ROW", "SCAN 2 CONSTANT", "SCAN 16 CONSTANT"];
         for rows in [1, 2, 16] {
-            all.push((put(rows), &["SCAN 2-ROW", "SCAN 16-ROW", "SCAN 2 CONSTANT", "SCAN 16 CONSTANT"]));
-            all.push((add_messages(rows), &["SCAN 2-ROW", "SCAN 16-ROW", "SCAN 2 CONSTANT", "SCAN 16 CONSTANT"]));
-        }
-        for pieces in 0..=8 {
-            all.push((unspaced(true, pieces), search));
-            all.push((unspaced(false, pieces), &["SCAN message USING INDEX message_unspaced"]));
+            for several in [put, add_messages, pack::add_loose, pack::add_blocks, pack::index_words] {
+                all.push((several(rows), rows_of));
+            }
         }
         all
     }
@@ -352,9 +357,9 @@ mod tests {
     #[tokio::test]
     async fn a_scan_and_a_sort_are_noticed() {
         let mut connection = migrated().await;
-        let scan = plan(&mut connection, "SELECT text FROM message WHERE sequence = 1").await;
+        let scan = plan(&mut connection, "SELECT id FROM message WHERE sequence = 1").await;
         assert_eq!(scan, ["SCAN message"]);
-        let sort = plan(&mut connection, "SELECT text FROM message WHERE conversation = 1 ORDER BY sent + 1").await;
+        let sort = plan(&mut connection, "SELECT id FROM message WHERE conversation = 1 ORDER BY sent + 1").await;
         assert!(sort.iter().any(|step| step.contains("TEMP B-TREE")), "{sort:?}");
     }
 }

@@ -7,7 +7,13 @@ use sqlx::{Connection as _, SqliteConnection};
 use waxwing_engine::store::{Batch, Record, StoredMessage, Write};
 use waxwing_wire::id::{AccountId, DeviceId};
 
-use super::{StoreError, epoch::Epoch, events, frame, row, scripts, statements};
+use super::{
+    StoreError,
+    epoch::Epoch,
+    events, frame,
+    packing::{self, Loose, Text},
+    row, statements,
+};
 use crate::{Cursor, Event};
 
 /// What is on stable storage now.
@@ -38,6 +44,7 @@ pub(super) async fn save(
 
 async fn write(connection: &mut SqliteConnection, writes: &[Write]) -> Result<(), StoreError> {
     let (mut known, mut puts, mut rows) = (Known::default(), Vec::new(), Vec::new());
+    let mut added = Added::default();
     for write in lasting(writes) {
         match write {
             Write::Put(record) => puts.push(record),
@@ -48,7 +55,7 @@ async fn write(connection: &mut SqliteConnection, writes: &[Write]) -> Result<()
             Write::Message(message) => rows.push(row(connection, &mut known, message).await?),
             Write::MessageState { conversation, id, state } => {
                 // It may be one of these.
-                add(connection, &std::mem::take(&mut rows)).await?;
+                added.add(connection, &std::mem::take(&mut rows)).await?;
                 let update = sqlx::query(statements::STATE).bind(conversation.as_bytes().as_slice());
                 let update = update.bind(id.as_bytes().as_slice()).bind(row::state_number(*state));
                 update.execute(&mut *connection).await?;
@@ -60,7 +67,11 @@ async fn write(connection: &mut SqliteConnection, writes: &[Write]) -> Result<()
         }
     }
     put(connection, &puts).await?;
-    add(connection, &rows).await
+    added.add(connection, &rows).await?;
+    match added.loose {
+        Some(loose) => packing::add(connection, loose, added.texts).await,
+        None => Ok(()),
+    }
 }
 
 /// Without records that the same batch writes again: a session is written with each of the hundreds of messages that were opened with it.
@@ -122,30 +133,65 @@ async fn row<'m>(
     Ok(Row { message, conversation, author, side, frame, rest, cut })
 }
 
-async fn add(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
-    for some in rows.chunks(TOGETHER) {
-        let add = sqlx::query(statements::add_messages(some.len()));
-        let add = some.iter().fold(add, |add, row| {
-            let Row { message, conversation, author, side, frame, rest, cut } = row;
-            let sent = row::signed(message.sent.0);
-            add.bind(conversation)
-                .bind(author)
-                .bind(side)
-                .bind(message.id.as_bytes().as_slice())
-                .bind(message.device.value())
-                .bind(row::signed(message.sequence))
-                .bind(sent)
-                .bind(row::signed(message.stored.0).saturating_sub(sent))
-                .bind(row::state_number(message.state))
-                .bind(message.text.chars().any(scripts::is_unspaced))
-                .bind(message.text.as_str())
-                .bind(frame)
-                .bind(rest.as_slice())
-                .bind(cut)
-        });
-        add.execute(&mut *connection).await?;
+/// Messages that this batch added.
+#[derive(Default)]
+struct Added<'m> {
+    newest: i64,
+    /// None until the first is added.
+    loose: Option<Loose>,
+    texts: Vec<Text<'m>>,
+}
+
+impl<'m> Added<'m> {
+    /// Those that are not there yet. They get the numbers after the newest one's; a number that its message did not need stays free.
+    async fn add(&mut self, connection: &mut SqliteConnection, rows: &[Row<'m>]) -> Result<(), StoreError> {
+        if self.loose.is_none() && !rows.is_empty() {
+            let newest: (i64, i64, i64) = sqlx::query_as(statements::NEWEST).fetch_one(&mut *connection).await?;
+            (self.newest, self.loose) = (newest.0, Some(Loose { texts: newest.1, bytes: newest.2 }));
+        }
+        for some in rows.chunks(TOGETHER) {
+            let numbers = self.newest.saturating_add(1)..;
+            let mut add = sqlx::query_scalar(statements::add_messages(some.len()));
+            for (row, number) in some.iter().zip(numbers.clone()) {
+                add = row.bind(add, number);
+            }
+            let added: Vec<i64> = add.fetch_all(&mut *connection).await?;
+            for (row, number) in some.iter().zip(numbers) {
+                self.newest = number;
+                if added.contains(&number) {
+                    self.texts.push(row.text(number));
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+type Numbers<'q> = sqlx::query::QueryScalar<'q, sqlx::Sqlite, i64, sqlx::sqlite::SqliteArguments>;
+
+impl<'m> Row<'m> {
+    fn bind<'q>(&self, add: Numbers<'q>, number: i64) -> Numbers<'q> {
+        let Self { message, conversation, author, side, frame, rest, cut } = self;
+        let sent = row::signed(message.sent.0);
+        add.bind(number)
+            .bind(*conversation)
+            .bind(*author)
+            .bind(*side)
+            .bind(message.id.as_bytes().to_vec())
+            .bind(message.device.value())
+            .bind(row::signed(message.sequence))
+            .bind(sent)
+            .bind(row::signed(message.stored.0).saturating_sub(sent))
+            .bind(row::state_number(message.state))
+            .bind(*frame)
+            .bind(rest.clone())
+            .bind(*cut)
+    }
+
+    fn text(&self, number: i64) -> Text<'m> {
+        let (conversation, text) = (self.conversation, self.message.text.as_str().into());
+        Text { number, conversation, stored: row::signed(self.message.stored.0), text }
+    }
 }
 
 /// Moves a marker forward; makes it, if this device never wrote.

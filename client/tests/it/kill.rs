@@ -218,7 +218,7 @@ async fn e8_an_upgrade_is_whole_or_absent_through_sigkill() {
         let folder = tempfile::tempdir().unwrap();
         let profile = folder.path().join("profile");
         std::fs::create_dir(&profile).unwrap();
-        for (name, bytes) in files(&golden.join(format!("{}", 1 + kill % 5))) {
+        for (name, bytes) in files(&golden.join(format!("{}", 1 + kill % 6))) {
             std::fs::write(profile.join(name), bytes).unwrap();
         }
         let mut command = Command::new(std::env::current_exe().unwrap());

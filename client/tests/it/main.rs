@@ -12,6 +12,7 @@ mod conformance;
 mod damage;
 mod folder;
 mod kill;
+mod packing;
 mod plain;
 mod put_back;
 mod reading;

@@ -47,7 +47,7 @@ impl Engine {
             stored: now,
             state: State::Queued,
             text,
-            content: encoded.clone(),
+            content: kept(content),
         }));
         self.mark_seen(self.own.account(), id, now);
         self.copy_sent(&encoded, now, rng);
@@ -188,6 +188,13 @@ impl Engine {
             extensions: Vec::new(),
         }
     }
+}
+
+/// What is stored of a content: all of it but the hash of the one before, which is compared when it comes, and random bytes to whatever
+/// stores it.
+pub(super) fn kept(content: Content) -> Vec<u8> {
+    // What was decoded, or encoded with the hash, encodes without it.
+    Content { previous: ChainHash::NONE, ..content }.encode().unwrap_or_default()
 }
 
 /// Ids in one receipt (spec §16.6.1).

@@ -12,7 +12,7 @@ use waxwing_wire::{
     time::Timestamp,
 };
 
-use super::Engine;
+use super::{Engine, contents::kept};
 use crate::{
     contacts::{Contact, Counted, Objects, Owed, Taken},
     interface::{Event, IdentityEvent, State},
@@ -49,7 +49,7 @@ impl Engine {
         }
         self.compare_manifests(from, &content, now, rng);
         self.pass_on(from, &content, encoded, now, rng);
-        self.read_peer(from, content, hash, encoded, lane, now, rng);
+        self.read_peer(from, content, hash, lane, now, rng);
     }
 
     /// How to reach them stands in whatever they say before they know that we heard them. Somebody who was added here, and says that, added us.
@@ -87,7 +87,6 @@ impl Engine {
         from: Device,
         content: Content,
         hash: ChainHash,
-        encoded: &[u8],
         lane: u32,
         now: Timestamp,
         rng: &mut impl CryptoRng,
@@ -122,7 +121,7 @@ impl Engine {
                     sent: content.sent,
                     text,
                 };
-                self.show(message, hash, encoded, now, rng);
+                self.show(message, hash, content, now, rng);
                 self.end_once(&account, lane);
             }
         }
@@ -151,7 +150,7 @@ impl Engine {
     }
 
     /// A message of theirs: into the store, once.
-    fn show(&mut self, message: Incoming, hash: ChainHash, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
+    fn show(&mut self, message: Incoming, hash: ChainHash, content: Content, now: Timestamp, rng: &mut impl CryptoRng) {
         let Incoming { from: (account, device), id, sequence, generation, previous, sent, text } = message;
         let known = self.was_seen(&(account, id));
         let ask_at = self.gap_due(&(account, device), now, rng);
@@ -190,7 +189,7 @@ impl Engine {
             stored: now,
             state: State::Delivered,
             text,
-            content: encoded.to_vec(),
+            content: kept(content),
         }));
         if order.is_told() {
             self.stage.notify(Event::Gap { conversation: account, device });
@@ -279,7 +278,7 @@ impl Engine {
         match content.body {
             Body::SentCopy(copy) => {
                 if let Ok(inner) = Content::decode(&copy.content) {
-                    self.read_copy(from, &inner, &copy.content, now, rng);
+                    self.read_copy(from, inner, &copy.content, now, rng);
                 }
             }
             Body::ContactCopy(copy) => self.merge(&copy, now, rng),
@@ -293,7 +292,7 @@ impl Engine {
     }
 
     /// What another device of this account sent to somebody.
-    fn read_copy(&mut self, from: Device, inner: &Content, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
+    fn read_copy(&mut self, from: Device, inner: Content, encoded: &[u8], now: Timestamp, rng: &mut impl CryptoRng) {
         let Conversation::Account(peer) = inner.conversation else { return };
         let own = self.own.account();
         let ask_at = self.gap_due(&from, now, rng);
@@ -306,7 +305,7 @@ impl Engine {
         }
         if let Some(contact) = self.contacts.get_mut(&peer).filter(|_| inner.sequence > 0) {
             let heard = contact.copied_of(from.1);
-            if heard.take(&counted(inner, Content::chain_hash(encoded)), now).order.is_asked() {
+            if heard.take(&counted(&inner, Content::chain_hash(encoded)), now).order.is_asked() {
                 heard.ask_at.get_or_insert(ask_at);
             }
             contact.save(&mut self.stage);
@@ -332,10 +331,11 @@ impl Engine {
             Body::SentCopy(_) | Body::PassedOn(_) | Body::ContactCopy(_) | Body::ReadMarkers(_) | Body::OwnLinks(_) => {
             }
             body if inner.sequence > 0 && !self.was_seen(&(own, inner.id)) => {
-                self.mark_seen(own, inner.id, now);
+                let id = inner.id;
+                self.mark_seen(own, id, now);
                 self.stage.write(Write::Message(StoredMessage {
                     conversation: peer,
-                    id: inner.id,
+                    id,
                     author: own,
                     device: from.1,
                     sequence: sequence_in(inner.own_manifest.generation, inner.sequence),
@@ -343,9 +343,9 @@ impl Engine {
                     stored: now,
                     state: State::Sent,
                     text: shown(body, &inner.fallback),
-                    content: encoded.to_vec(),
+                    content: kept(inner),
                 }));
-                self.stage.notify(Event::Message { conversation: peer, id: inner.id, author: own });
+                self.stage.notify(Event::Message { conversation: peer, id, author: own });
             }
             _ => {}
         }
@@ -360,7 +360,7 @@ impl Engine {
         }
         if self.contacts.get(&author).is_some_and(Contact::is_wanted) {
             let hash = Content::chain_hash(&content);
-            self.read_peer((author, device), inner, hash, &content, u32::MAX, now, rng);
+            self.read_peer((author, device), inner, hash, u32::MAX, now, rng);
         }
     }
 

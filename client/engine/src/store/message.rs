@@ -30,7 +30,7 @@ pub struct StoredMessage {
     pub state: State,
     /// What it says: text, or the fallback of something that this version does not know.
     pub text: String,
-    /// The encoded content (spec §16.1), for what is more than text.
+    /// The encoded content (spec §16.1) without the hash of the one before (spec §20.14.6), for what is more than text.
     pub content: Vec<u8>,
 }
 

@@ -1,9 +1,9 @@
 //! Fetching what waited, and marking it as read.
 use core::time::Duration;
 
-use waxwing_engine::{Command, CommandError, Input, ReadMessage, State, store::StoredMessage};
+use waxwing_engine::{Command, CommandError, Event, Input, ReadMessage, State, store::StoredMessage};
 use waxwing_wire::{
-    content::MessageId,
+    content::{Body, ChainHash, Content, MessageId},
     id::DeviceId,
     relay::{BacklogEnd, RelayPush},
 };
@@ -88,4 +88,27 @@ fn what_a_new_generation_says_is_unread() {
     let newest = town.residents[ALICE].messages(&bob).last().map(named).unwrap();
     town.order(ALICE, Command::MarkRead { account: bob, messages: vec![newest] }).unwrap();
     assert_eq!(town.residents[ALICE].store.unread_now(&bob), 0, "and is read when it is read");
+}
+
+/// The hash of the content before is compared when it comes, and is 32 random bytes to whatever keeps it.
+#[test]
+fn what_is_stored_of_a_content_is_all_of_it_but_the_hash_of_the_one_before() {
+    let mut town = Town::with_two_friends();
+    let (alice, bob) = (town.account(ALICE), town.account(BOB));
+    let ids = ["first", "second"].map(|text| town.say(ALICE, bob, text));
+    for (whose, with) in [(ALICE, bob), (BOB, alice)] {
+        let messages = town.residents[whose].messages(&with);
+        for (id, text) in ids.iter().zip(["first", "second"]) {
+            let message = messages.iter().find(|message| message.id == *id).expect("it is there");
+            let content = Content::decode(&message.content).expect("what is stored decodes");
+            assert_eq!(content.previous, ChainHash::NONE);
+            assert!(content.sequence > 1 || text == "first", "something was before the second");
+            assert!(matches!(&content.body, Body::Text(body) if body.text == text));
+            assert_eq!((content.id, content.sent), (message.id, message.sent));
+        }
+    }
+    assert!(
+        !town.residents[BOB].events.iter().any(|event| matches!(event, Event::Gap { .. })),
+        "each followed the other"
+    );
 }
