@@ -278,7 +278,7 @@ fn size(number: i64) -> usize {
 /// What is loose is less than this; a search looks at it text by text.
 const MOST_TEXTS: usize = 32;
 const MOST_BYTES: usize = 4_000;
-/// Bytes of a block, so that a page of the database takes three: 4,096 less what SQLCipher needs, the page's head, and each row's head and columns.
+/// Bytes of a block, so that a page of the database takes three: 4,096 less what `SQLCipher` needs, the page's head, and each row's head and columns.
 const THIRD: usize = 1_310;
 /// No word goes over a line's end.
 const BETWEEN: &str = "\n";
