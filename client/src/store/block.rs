@@ -216,9 +216,10 @@ mod tests {
         ] {
             assert_eq!(Block::unpack(7, &[&[AS_IS], entries].concat()).err(), Some(StoreError::Damaged), "{entries:?}");
         }
+        let huge = entries(7, &[(7, "x".repeat(MOST).as_str())]);
         let mut bomb = vec![DEFLATED];
-        put(&mut bomb, MOST + 1);
-        bomb.extend(deflate::compress_to_vec(&vec![0; MOST + 1], LEVEL));
+        put(&mut bomb, huge.len());
+        bomb.extend(deflate::compress_to_vec(&huge, LEVEL));
         assert_eq!(Block::unpack(7, &bomb).err(), Some(StoreError::Damaged), "longer than any that is packed");
         assert_eq!(Block::unpack(7, &[2]).err(), Some(StoreError::Damaged));
         assert_eq!(Block::unpack(i64::MAX, &pack(7, &[(8, "a")])).err(), Some(StoreError::Damaged));

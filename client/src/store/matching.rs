@@ -1,5 +1,7 @@
 //! Whether a text has what is looked for, without an index: blocks are found by their words, and their texts one by one.
 //! Implements spec/21-client-store.md §21.5.
+use memchr::memmem;
+
 use super::{
     letters::{Folded, Letters},
     query::{GRAM, Term, Terms, quoted},
@@ -47,12 +49,24 @@ impl Words {
     }
 
     pub(super) fn match_in(&self, text: &str, letters: &Letters, folded: &mut Folded) -> bool {
+        // Most texts of a block have not all of the words; that is seen without taking them apart.
+        if text.is_ascii() {
+            let lower = text.to_ascii_lowercase();
+            if !self.terms.iter().all(|row| row.occurs_in(&lower)) {
+                return false;
+            }
+        }
         letters.fold(text, folded);
         self.terms.iter().all(|row| row.stands_in(folded))
     }
 }
 
 impl Row {
+    /// Whether its words are in a text of small letters without accents, be it within others.
+    fn occurs_in(&self, lower: &str) -> bool {
+        self.all.iter().all(|word| memmem::find(lower.as_bytes(), word.as_bytes()).is_some())
+    }
+
     fn stands_in(&self, folded: &Folded) -> bool {
         let [only] = self.all.as_slice() else {
             let words: Vec<&str> = folded.words().collect();
@@ -110,13 +124,14 @@ impl Characters {
     }
 
     pub(super) fn match_in(&self, text: &str, letters: &Letters) -> bool {
-        if !scripts::has_unspaced(text) {
+        // What costs least, and most texts have not, comes first.
+        let lower = text.to_ascii_lowercase();
+        let has = |piece: &String| memmem::find(lower.as_bytes(), piece.as_bytes()).is_some();
+        if !self.pieces.iter().all(has) || !scripts::has_unspaced(text) {
             return false;
         }
-        let row = letters.row(text);
-        let lower = text.to_ascii_lowercase();
+        let row = if self.grams.is_empty() { String::new() } else { letters.row(text) };
         self.grams.iter().all(|gram| row.contains(gram.as_str()))
-            && self.pieces.iter().all(|piece| lower.contains(piece.as_str()))
     }
 }
 

@@ -209,7 +209,7 @@ fn bytes(first: i64, texts: &[Text<'_>]) -> Vec<u8> {
     block::pack(first, &texts.iter().map(|text| (text.number, text.text.as_ref())).collect::<Vec<_>>())
 }
 
-/// The first block of texts, if they are enough for one, and those after it. As many as a third of a page takes: what does not fit to the
+/// The first block of texts, if they are enough for one, and those after it. As many as a quarter of a page takes: what does not fit to the
 /// byte stays empty there.
 fn next<'a, 't>(texts: &'a [Text<'t>]) -> Option<(Packed, &'a [Text<'t>])> {
     let mut count = enough(texts)?;
@@ -217,12 +217,12 @@ fn next<'a, 't>(texts: &'a [Text<'t>]) -> Option<(Packed, &'a [Text<'t>])> {
     loop {
         let (some, rest) = texts.split_at_checked(count)?;
         let bytes = bytes(first, some);
-        if bytes.len() <= THIRD || count == 1 {
+        if bytes.len() <= QUARTER || count == 1 {
             return Some((Packed::of(first, some, bytes), rest));
         }
         // As if it were as dense everywhere.
         let sum = some.iter().fold(0_usize, |sum, text| sum.saturating_add(text.text.len()));
-        let mut room = sum.saturating_mul(THIRD).checked_div(bytes.len())?;
+        let mut room = sum.saturating_mul(QUARTER).checked_div(bytes.len())?;
         let fitting = some.iter().take_while(|text| {
             let fits = text.text.len() <= room;
             room = room.saturating_sub(text.text.len());
@@ -277,9 +277,10 @@ fn size(number: i64) -> usize {
 
 /// What is loose is less than this; a search looks at it text by text.
 const MOST_TEXTS: usize = 32;
-const MOST_BYTES: usize = 4_000;
-/// Bytes of a block, so that a page of the database takes three: 4,096 less what SQLCipher needs, the page's head, and each row's head and columns.
-const THIRD: usize = 1_310;
+const MOST_BYTES: usize = 3_000;
+/// Bytes of a block, so that a page of the database takes four: 4,096 less what `SQLCipher` needs, the page's head, and each row's head and columns.
+/// A search for two words that seldom meet unpacks the more for nothing the larger blocks are.
+const QUARTER: usize = 975;
 /// No word goes over a line's end.
 const BETWEEN: &str = "\n";
 /// The private use area of the basic plane: characters that the tokenizer takes for a word, and no text has but by agreement.

@@ -179,7 +179,7 @@ async fn the_newest_messages_are_deleted_and_others_come() {
         let old = |number: u64| match round % 3 {
             0 => number % 100 > 40,
             1 => true,
-            _ => number % 32 > 0,
+            _ => !number.is_multiple_of(32),
         };
         let stored = |number| Timestamp(if old(number) { 1 } else { 10 });
         let texts = (from..from + 100).map(|number| {
@@ -234,17 +234,16 @@ async fn a_message_is_not_found_by_the_words_of_those_beside_it() {
 /// NUL ends a text for some of SQLite's functions, and marks of snippets and places of conversations are characters like others.
 #[tokio::test]
 async fn whatever_stands_before_it_a_word_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = create(folder.path()).await;
-    let odd =
-        ["a\0lotus 世界人", "\u{fdd0}lotus\u{fdd1} 世界人", "\u{e001} lotus 世界人", "\u{301}lotus\u{301}世界人\0"];
-    let texts = (1..=44).map(|number: u64| {
-        let text = odd[usize::try_from(number).unwrap() % odd.len()];
-        Write::Message(message(number, text))
-    });
-    save(&mut store, texts).await;
-    let all: Vec<u64> = (1..=44).collect();
-    assert_eq!(found(&store, "世界人").await, all, "in a block of 32 and in what is loose");
-    assert_eq!(found(&store, "lotus").await, all, "by words, or by characters in a row");
-    assert_eq!(store.check().await.unwrap(), []);
+    for odd in
+        ["a\0lotus 世界人", "\u{fdd0}lotus\u{fdd1} 世界人", "\u{e001} lotus 世界人", "\u{301}lotus\u{301}世界人\0"]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = create(folder.path()).await;
+        save(&mut store, (1..=44).map(|number| Write::Message(message(number, odd)))).await;
+        let all: Vec<u64> = (1..=44).collect();
+        for query in ["世界人", "lotus", "lotus 世界"] {
+            assert_eq!(found(&store, query).await, all, "{query} in {odd:?}, in a block of 32 and in what is loose");
+        }
+        assert_eq!(store.check().await.unwrap(), []);
+    }
 }

@@ -153,6 +153,8 @@ async fn pages(reader: &Reader, search: Search<'_>, limit: usize) -> Vec<Hit> {
         if page.is_empty() {
             return hits;
         }
+        let goes_on = hits.last().is_none_or(|last| last.message.sequence > page[0].message.sequence);
+        assert!(goes_on, "each page is after the one before");
         hits.extend(page);
     }
 }

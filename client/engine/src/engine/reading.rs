@@ -81,7 +81,6 @@ impl Engine {
         self.copy_contact(account, now, rng);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "as read")]
     fn read_peer(
         &mut self,
         from: Device,

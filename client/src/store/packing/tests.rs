@@ -46,7 +46,7 @@ async fn with(texts: impl IntoIterator<Item = String>) -> (tempfile::TempDir, En
 }
 
 #[test]
-fn a_block_is_full_when_it_is_long_enough_and_takes_a_third_of_a_page() {
+fn a_block_is_full_when_it_is_long_enough_and_takes_a_quarter_of_a_page() {
     let short: Vec<Text<'_>> = (0..31).map(|number| text(number, "short")).collect();
     assert!(next(&short).is_none(), "it is not enough yet");
     let enough: Vec<Text<'_>> = (0..40).map(|number| text(number, "short")).collect();
@@ -69,7 +69,7 @@ fn a_block_is_full_when_it_is_long_enough_and_takes_a_third_of_a_page() {
         sizes.push(block.bytes.len());
         left = rest;
     }
-    assert!(sizes.iter().all(|size| (THIRD * 3 / 4..=THIRD).contains(size)), "{sizes:?}");
+    assert!(sizes.iter().all(|size| (QUARTER * 3 / 4..=QUARTER).contains(size)), "{sizes:?}");
 }
 
 /// Not a word of what was deleted is left, in no table of the indexes either.
