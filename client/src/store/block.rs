@@ -164,7 +164,7 @@ mod tests {
     fn unpacked(first: i64, texts: &[(i64, &str)]) -> Vec<(i64, String)> {
         let block = Block::unpack(first, &pack(first, texts)).unwrap();
         assert!(texts.iter().all(|(number, text)| block.text(*number) == Some(*text)));
-        assert_eq!(block.text(first - 1), None);
+        assert_eq!(block.text(first.saturating_sub(1)), None);
         block.iter().map(|(number, text)| (number, text.to_owned())).collect()
     }
 
