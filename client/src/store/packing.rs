@@ -258,7 +258,7 @@ impl Document {
         let places: BTreeSet<char> = texts.iter().map(|text| place(text.conversation)).collect();
         let places: Vec<String> = places.iter().map(char::to_string).collect();
         let unspaced: Vec<&str> = all.iter().copied().filter(|text| scripts::has_unspaced(text)).collect();
-        // NUL would end them for the tokenizer of characters.
+        // For the tokenizer of characters a NUL may be the end.
         let grams = (!unspaced.is_empty()).then(|| unspaced.join(BETWEEN).replace('\0', BETWEEN));
         Self { words: all.join(BETWEEN), places: places.join(BETWEEN), grams }
     }

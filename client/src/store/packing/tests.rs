@@ -107,6 +107,19 @@ async fn what_is_deleted_is_in_no_block_and_no_index() {
     assert!(page.iter().rev().map(|message| message.sequence).eq((0..200).step_by(2)));
 }
 
+#[tokio::test]
+async fn a_nul_in_a_text_hides_nothing_of_those_after_it() {
+    let texts = (0..40).map(|number| if number == 3 { "世界\0人".into() } else { format!("世界第{number}号") });
+    let (_folder, mut store) = with(texts).await;
+    assert_eq!(store.check().await.unwrap(), []);
+    for number in (0..40).filter(|number| *number != 3) {
+        let query = format!("界第{number}号");
+        let search = Search { query: &query, conversation: None, from: None, since: None, before: None, limit: 9 };
+        let hits = store.reader().search(search).await.unwrap();
+        assert_eq!(hits.iter().map(|hit| hit.message.sequence).collect::<Vec<_>>(), [number], "{query}");
+    }
+}
+
 /// What is not as it was written is found, each by its name.
 #[tokio::test]
 async fn a_check_finds_texts_and_indexes_that_do_not_agree() {
