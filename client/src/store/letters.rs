@@ -4,7 +4,7 @@
 //! Invariant: both tokenizers go through a text character by character, and what they make of one does not depend on others: the one of words
 //! drops, keeps or ends a word by it, the one of characters in a row drops or keeps it.
 use core::ops::Range;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Characters that were asked about.
 #[derive(Clone, Debug, Default)]
@@ -48,12 +48,16 @@ impl Letters {
         self.known.extend(letters);
     }
 
-    /// A character of a text about which nothing is known yet.
-    pub(super) fn unknown(&self, text: &str) -> Option<char> {
-        if text.is_ascii() {
-            return None;
-        }
-        text.chars().find(|character| !character.is_ascii() && !self.known.contains_key(character))
+    /// The characters of texts about which nothing is known yet.
+    pub(super) fn unknown(&self, texts: &[&str]) -> BTreeSet<char> {
+        let others = texts.iter().filter(|text| !text.is_ascii()).flat_map(|text| text.chars());
+        others.filter(|character| !character.is_ascii() && !self.known.contains_key(character)).collect()
+    }
+
+    /// How many are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
     }
 
     /// Takes a text apart, into what is empty or was used before.
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn a_row_is_what_is_not_passed_over() {
         assert_eq!(letters().row("Ab é\u{301}。\0"), "ab e。\0");
-        assert_eq!(letters().unknown("abc é"), None);
-        assert_eq!(letters().unknown("abc éß"), Some('ß'));
+        assert!(letters().unknown(&["abc é"]).is_empty());
+        assert!(letters().unknown(&["abc", "éßé", "ß"]).into_iter().eq(['ß']));
     }
 }

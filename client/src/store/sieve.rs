@@ -7,7 +7,7 @@
 //! ```
 //! Invariants: nothing of it is ever in a file; what was put in is gone when the answer is there.
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -56,15 +56,19 @@ impl Sieve {
         Arc::clone(&self.letters.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks the tokenizers about characters of texts that nothing is known of yet, together with those beside them in Unicode: whoever writes one
-    /// of them will write others.
+    /// Asks the tokenizers, all at once, about characters of texts that nothing is known of yet, together with those beside them in Unicode: whoever
+    /// writes one of them will write others.
     pub(super) async fn learn(&self, texts: &[&str]) -> Result<(), StoreError> {
-        for text in texts {
-            while let Some(unknown) = self.letters().unknown(text) {
-                let letters = self.asked(&beside(unknown)).await?;
-                let mut known = self.letters.write().unwrap_or_else(PoisonError::into_inner);
-                Arc::make_mut(&mut known).add(letters);
-            }
+        let unknown = self.letters().unknown(texts);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let characters: BTreeSet<char> = unknown.into_iter().flat_map(beside).collect();
+        let characters: Vec<char> = characters.into_iter().collect();
+        for some in characters.chunks(TOGETHER) {
+            let letters = self.asked(some).await?;
+            let mut known = self.letters.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(&mut known).add(letters);
         }
         Ok(())
     }
@@ -186,12 +190,19 @@ fn role(words: &[Vec<String>]) -> Role {
     }
 }
 
-/// The characters whose numbers differ in the last byte only.
+/// A character of the first 2^16 with those whose numbers differ in the last byte only. Others by themselves: nobody writes many of them but to
+/// have us look at a million.
 fn beside(character: char) -> Vec<char> {
+    if u32::from(character) > BASIC {
+        return vec![character];
+    }
     let first = u32::from(character) & !LAST_BYTE;
     (first..=first | LAST_BYTE).filter_map(char::from_u32).filter(|character| !character.is_ascii()).collect()
 }
 
+const BASIC: u32 = 0xffff;
+/// Characters that are asked about together.
+const TOGETHER: usize = 4_096;
 const LAST_BYTE: u32 = 0xff;
 
 #[cfg(test)]
@@ -221,6 +232,20 @@ mod tests {
         assert_eq!(other, [["other"]], "nothing is left of those before");
         let found = sieve.matching(&texts(&["b a", "a, b!", "a x b"]), "\"a b\"", ("<", ">")).await.unwrap();
         assert_eq!(found, [(1, "<a, b>!".to_owned())]);
+    }
+
+    /// A peer writes what it likes, and a search looks at it: what is asked follows what was written, not all of Unicode.
+    #[tokio::test]
+    async fn a_text_of_characters_from_everywhere_is_learned_at_once() {
+        let (_folder, store) = store().await;
+        let sieve = &store.reader.sieve;
+        let everywhere: String =
+            (0..0x11_0000).step_by(0x100).filter_map(|first| char::from_u32(first + 0xe9)).collect();
+        sieve.learn(&[everywhere.as_str()]).await.unwrap();
+        let known = sieve.letters();
+        assert!(known.unknown(&[everywhere.as_str()]).is_empty());
+        // 248 rows of the first 2^16 are no surrogates' halves; one character of every other row.
+        assert!(known.len() <= 248 * 0x100 + 0x1000, "{}", known.len());
     }
 
     /// All characters that there are, in texts of many: as the tokenizers take them apart, so do their letters.
